@@ -1,0 +1,27 @@
+//! The words of the city.
+//!
+//! A **change** comes in through a door, is checked against a **permit**, becomes part of the
+//! **context** and is written once to the journal. This room defines those words and nothing
+//! else: no I/O, no JSON, no clock. Every other room speaks in these types.
+
+pub mod change;
+pub mod entity;
+pub mod geometry;
+pub mod name;
+pub mod permit;
+pub mod query;
+pub mod subscription;
+pub mod temporal;
+pub mod time;
+pub mod value;
+
+pub use change::{Applied, Cause, Change, DatasetSelection, Definition, DefinitionKind, Rejected};
+pub use entity::{Attribute, DataClass, Entity, Instance, Kind};
+pub use geometry::{Geometry, Position};
+pub use name::{DatasetId, EntityId, InvalidName, Name, Scope, TenantName};
+pub use permit::{AttributeMask, Mint, Permit, Refused, Right};
+pub use query::{Query, TypeExpr};
+pub use subscription::Subscription;
+pub use temporal::TemporalQuery;
+pub use time::Time;
+pub use value::Value;
