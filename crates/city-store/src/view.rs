@@ -22,7 +22,7 @@ pub enum Space {
     Terms,
     /// tenant | entity number → id.
     Ids,
-    /// tenant | branch | entity | attribute | dataset → instance; attribute 0 is the identity, 1 the stamp.
+    /// tenant | branch | entity | attribute | dataset → instance; attribute 0 holds identity, stamp and past identity.
     State,
     /// tenant | kind | id → body.
     Definitions,

@@ -1,0 +1,72 @@
+//! An entity as it stood at an earlier change: undone, change by change, from how it stands now.
+//!
+//! Each record names the entity's previous one and holds what was before it, so the way back
+//! costs one record for each later change of that entity alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use city_model::{Entity, EntityId};
+use city_store::record::LIVE_BRANCH;
+use city_store::{JournalReader, TermNo, View};
+
+use crate::Error;
+use crate::image::{Parts, Stamp};
+use crate::tenant::TenantSpace;
+
+/// Most changes that are undone for one answer.
+pub const UNDO_MAX: usize = 100_000;
+
+/// What is known of an entity at an earlier change.
+#[derive(Debug)]
+pub enum AsOf {
+    /// As it stood just after that change; `None` where it did not exist then.
+    Entity(Option<Arc<Entity>>),
+    /// The records needed are no longer kept.
+    Forgotten,
+}
+
+/// The entity just after the change at `lsn`.
+pub fn as_of(
+    view: &View,
+    journal: &JournalReader,
+    space: &TenantSpace,
+    number: u32,
+    id: &EntityId,
+    lsn: u64,
+) -> Result<AsOf, Error> {
+    let mut parts = Parts::read(&view.snapshot(), space.number, LIVE_BRANCH, number)?;
+    let mut instances: BTreeMap<(TermNo, TermNo), Vec<u8>> = std::mem::take(&mut parts.instances).into_iter().collect();
+    let mut stamp = parts.stamp.unwrap_or_default();
+    let mut undone = 0;
+    while stamp.lsn > lsn {
+        let Some(record) = journal.get(stamp.lsn)? else { return Ok(AsOf::Forgotten) };
+        if record.entity != number || record.tenant != space.number {
+            return Err(city_store::Error::Undecodable(format!("record {} is not about {id}", stamp.lsn)).into());
+        }
+        for touched in &record.touched {
+            let key = (touched.attribute, touched.dataset);
+            match &touched.change.before {
+                Some(before) => instances.insert(key, before.to_vec()),
+                None => instances.remove(&key),
+            };
+        }
+        if let Some(identity) = &record.identity {
+            parts.identity = identity.before.as_ref().map(|before| before.to_vec());
+        }
+        stamp = Stamp { modified_at: record.time, seq: record.previous_seq, lsn: record.previous_lsn };
+        undone += 1;
+        if undone > UNDO_MAX {
+            return Ok(AsOf::Forgotten);
+        }
+    }
+    if undone > 0
+        && stamp.lsn != 0
+        && let Some(record) = journal.get(stamp.lsn)?
+    {
+        stamp.modified_at = record.time;
+    }
+    parts.instances = instances.into_iter().collect();
+    parts.stamp = Some(stamp);
+    Ok(AsOf::Entity(parts.assemble(id, number, &space.terms)?.map(|image| image.entity)))
+}

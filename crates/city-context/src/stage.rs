@@ -1,0 +1,648 @@
+//! On the commit thread: requests become records, against what is durable plus what is staged
+//! before them in the same batch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use city_model::change::CAUSE_DEPTH_MAX;
+use city_model::{
+    Applied, Cause, Change, Definition, DefinitionKind, EntityId, Permit, Rejected, Right, TenantName, Time,
+};
+use city_store::codec::class_number;
+use city_store::record::{AlsoWrite, DefinitionChange, LIVE_BRANCH, RecordKind, Transition};
+use city_store::{
+    Clock, CommitError, Plan, Published, Record, Stager, TermNo, Terms, Touched, View, ViewBatch, terms::TERMS_MAX,
+};
+use tokio::sync::oneshot;
+
+use crate::Error;
+use crate::evaluate::{Effect, TouchedInstance, evaluate, stamp, subject};
+use crate::image::{Identity, Image, Parts, Stamp, encode_instance};
+use crate::images::Images;
+use crate::project::project;
+use crate::tenant::{TENANTS_MAX, TenantSpace, Tenants};
+
+/// Most entities, past and present, in one tenant.
+pub const ENTITIES_MAX: usize = 1 << 28;
+/// Most definitions of one kind in one tenant.
+pub const DEFINITIONS_MAX: usize = 1 << 20;
+
+pub type Answer = Result<Vec<Result<Applied, Rejected>>, Error>;
+
+pub struct Request {
+    pub permit: Permit,
+    pub changes: Vec<Change>,
+    pub cause: Cause,
+    pub also: Vec<AlsoWrite>,
+    pub weight: usize,
+    pub answer: oneshot::Sender<Answer>,
+}
+
+pub struct ContextStager {
+    pub clock: Arc<dyn Clock>,
+    pub view: Arc<View>,
+    pub tenants: Arc<Tenants>,
+    pub images: Arc<Images>,
+    pub orders: HashMap<TenantName, TenantOrder>,
+}
+
+/// The commit thread's own book on a tenant.
+pub struct TenantOrder {
+    space: Arc<TenantSpace>,
+    /// Known to readers: false until its first batch is durable.
+    is_public: bool,
+    durable: Position,
+    staged: Position,
+    /// Entities as staged in this batch, by id.
+    entities: HashMap<Arc<str>, StagedEntity>,
+    definitions: HashMap<(DefinitionKind, Box<str>), Option<Arc<[u8]>>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Position {
+    pub seq: u64,
+    pub time: Time,
+    pub terms: usize,
+    pub entities: u32,
+}
+
+#[derive(Clone)]
+struct StagedEntity {
+    number: u32,
+    stamp: Stamp,
+    /// `None` where the entity does not exist now.
+    image: Option<Arc<city_model::Entity>>,
+    has_past: bool,
+}
+
+/// What publishing a batch must do, in order.
+pub struct Ticket {
+    moves: Vec<Move>,
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+}
+
+enum Move {
+    Entity {
+        tenant: Arc<TenantSpace>,
+        number: u32,
+        id: Arc<str>,
+        stamp: Stamp,
+        before: Option<Arc<city_model::Entity>>,
+        after: Option<Arc<city_model::Entity>>,
+    },
+    Past {
+        tenant: Arc<TenantSpace>,
+        number: u32,
+        id: Arc<str>,
+        types: Option<Vec<city_model::Name>>,
+    },
+    Definition {
+        tenant: Arc<TenantSpace>,
+        key: (DefinitionKind, Box<str>),
+        body: Option<Arc<[u8]>>,
+    },
+}
+
+impl TenantOrder {
+    pub fn opened(space: Arc<TenantSpace>, durable: Position) -> Self {
+        Self { space, is_public: true, durable, staged: durable, entities: HashMap::new(), definitions: HashMap::new() }
+    }
+
+    fn new(space: Arc<TenantSpace>) -> Self {
+        Self { is_public: false, ..Self::opened(space, Position::default()) }
+    }
+
+    fn begin(&mut self) {
+        self.staged = self.durable;
+        self.entities.clear();
+        self.definitions.clear();
+    }
+}
+
+/// The records being staged, with what goes along with them.
+struct Batch {
+    next_lsn: u64,
+    records: Vec<Published>,
+    writes: ViewBatch,
+    moves: Vec<Move>,
+}
+
+impl Batch {
+    fn lsn(&self) -> u64 {
+        self.next_lsn + self.records.len() as u64
+    }
+
+    fn push(&mut self, record: Record, image: Option<Arc<city_model::Entity>>) {
+        let lsn = self.lsn();
+        project(&record, lsn, &mut self.writes);
+        self.records.push(Published { lsn, record: Arc::new(record), image });
+    }
+}
+
+impl Stager for ContextStager {
+    type Request = Request;
+    type Ticket = Ticket;
+
+    fn weight(request: &Request) -> usize {
+        request.weight
+    }
+
+    fn stage(&mut self, requests: Vec<Request>, next_lsn: u64) -> Plan<Ticket> {
+        let now = self.clock.now();
+        // A tenant whose first batch failed gives its number to the next one.
+        self.orders.retain(|_, order| order.is_public);
+        self.orders.values_mut().for_each(TenantOrder::begin);
+        let mut batch = Batch { next_lsn, records: Vec::new(), writes: ViewBatch::default(), moves: Vec::new() };
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            let answer =
+                self.stage_request(request.permit, request.changes, &request.cause, request.also, now, &mut batch);
+            answers.push((request.answer, answer));
+        }
+        Plan { records: batch.records, writes: batch.writes, ticket: Ticket { moves: batch.moves, answers } }
+    }
+
+    fn publish(&mut self, ticket: &mut Ticket) {
+        let mut orders: Vec<&mut TenantOrder> = self.orders.values_mut().collect();
+        orders.sort_by_key(|order| order.space.number);
+        for order in orders {
+            if order.staged.seq > order.durable.seq && !order.is_public {
+                if let Err(error) = self.tenants.add(Arc::clone(&order.space)) {
+                    tracing::error!(%error, "a tenant could not be made known");
+                }
+                order.is_public = true;
+            }
+            order.durable = order.staged;
+        }
+        for step in ticket.moves.drain(..) {
+            match step {
+                Move::Entity { tenant, number, id, stamp, before, after } => {
+                    let mut index = tenant.index.write();
+                    if let Err(error) = index.learn_id(number, &id) {
+                        tracing::error!(%error, "an entity could not be made known");
+                    }
+                    index.set_seq(number, stamp.seq);
+                    index.change(number, before.as_deref(), after.as_deref());
+                    drop(index);
+                    match after {
+                        Some(entity) => self.images.put(tenant.number, Image { entity, number, stamp }),
+                        None => self.images.forget(tenant.number, number),
+                    }
+                }
+                Move::Past { tenant, number, id, types } => {
+                    let mut index = tenant.index.write();
+                    if let Err(error) = index.learn_id(number, &id) {
+                        tracing::error!(%error, "an entity could not be made known");
+                    }
+                    match types {
+                        Some(types) => index.note_past_types(number, &types),
+                        None => index.forget_past(number),
+                    }
+                }
+                Move::Definition { tenant, key, body } => {
+                    let mut definitions = tenant.definitions.write();
+                    match body {
+                        Some(body) => definitions.insert(key, body),
+                        None => definitions.remove(&key),
+                    };
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, outcome: Result<(), CommitError>) {
+        for (sender, answer) in ticket.answers {
+            let answer = match &outcome {
+                Ok(()) => answer,
+                Err(error) => Err(Error::Commit(error.clone())),
+            };
+            // Nobody waits any more where the client went away; the change stands all the same.
+            let _ = sender.send(answer);
+        }
+    }
+}
+
+impl ContextStager {
+    fn stage_request(
+        &mut self,
+        permit: Permit,
+        changes: Vec<Change>,
+        cause: &Cause,
+        also: Vec<AlsoWrite>,
+        now: Time,
+        batch: &mut Batch,
+    ) -> Answer {
+        if cause.depth > CAUSE_DEPTH_MAX {
+            return Err(Error::TooDeep);
+        }
+        let defines = |change: &Change| matches!(change, Change::Define(_) | Change::Undefine { .. });
+        let right = if changes.iter().any(defines) { Right::Define } else { Right::Write };
+        permit.check(right, now)?;
+        self.open_tenant(permit.tenant())?;
+        let Some(order) = self.orders.get_mut(permit.tenant()) else { return Err(Error::TooManyTenants) };
+        let now = now.max(order.staged.time);
+        let count = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+        let mut staging =
+            Staging { order, view: &self.view, images: &self.images, batch, permit: &permit, cause, now, count };
+        let mut results = Vec::with_capacity(changes.len());
+        for (index, change) in (0u32..).zip(changes) {
+            match staging.stage(change, index) {
+                Ok(applied) => results.push(Ok(applied)),
+                Err(StageError::Rejected(rejected)) => results.push(Err(rejected)),
+                Err(StageError::Failed(error)) => return Err(error),
+            }
+        }
+        if !also.is_empty() {
+            let mut record = staging.record(RecordKind::Also, 0);
+            record.also = also;
+            staging.push(record, None);
+        }
+        Ok(results)
+    }
+
+    fn open_tenant(&mut self, name: &TenantName) -> Result<(), Error> {
+        if self.orders.contains_key(name) {
+            return Ok(());
+        }
+        if self.orders.len() >= TENANTS_MAX {
+            return Err(Error::TooManyTenants);
+        }
+        // A tenant that was opened in this batch but not written to gives its number to this one.
+        self.orders.retain(|_, order| order.is_public || order.staged.seq > 0);
+        let number = u32::try_from(self.orders.len() + 1).unwrap_or(u32::MAX);
+        let space = Arc::new(TenantSpace::new(number, name.clone()));
+        self.orders.insert(name.clone(), TenantOrder::new(space));
+        Ok(())
+    }
+}
+
+enum StageError {
+    Rejected(Rejected),
+    Failed(Error),
+}
+
+impl From<Rejected> for StageError {
+    fn from(rejected: Rejected) -> Self {
+        Self::Rejected(rejected)
+    }
+}
+
+impl From<Error> for StageError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// One request on its way into the batch.
+struct Staging<'a> {
+    order: &'a mut TenantOrder,
+    view: &'a View,
+    images: &'a Images,
+    batch: &'a mut Batch,
+    permit: &'a Permit,
+    cause: &'a Cause,
+    now: Time,
+    count: u32,
+}
+
+impl Staging<'_> {
+    fn stage(&mut self, change: Change, index: u32) -> Result<Applied, StageError> {
+        if self.order.space.terms.len() >= TERMS_MAX {
+            let advice = "Use fewer distinct attribute names and types, or another tenant.";
+            return Err(
+                Rejected::BoundReached { what: "The dictionary of names", bound: TERMS_MAX as u64, advice }.into()
+            );
+        }
+        match change {
+            Change::Define(definition) => self.define(definition, index),
+            Change::Undefine { kind, id } => self.undefine(kind, id, index),
+            Change::Past { .. }
+            | Change::DeletePastAttribute { .. }
+            | Change::UpdatePastInstance { .. }
+            | Change::DeletePastInstance { .. }
+            | Change::DeletePast(_) => self.past(change, index),
+            change => self.state(change, index),
+        }
+    }
+
+    /// A record with everything but its content.
+    fn record(&self, kind: RecordKind, index: u32) -> Record {
+        let order = &self.order;
+        let seq = order.staged.seq + 1;
+        Record {
+            tenant: order.space.number,
+            tenant_name: (seq == 1).then(|| order.space.name.as_str().into()),
+            branch: LIVE_BRANCH,
+            seq,
+            kind,
+            time: self.now,
+            cause: self.cause.clone(),
+            index,
+            count: self.count,
+            entity: 0,
+            entity_id: Arc::from(""),
+            previous_seq: 0,
+            previous_lsn: 0,
+            identity: None,
+            touched: Vec::new(),
+            definition: None,
+            also: Vec::new(),
+            terms: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, mut record: Record, image: Option<Arc<city_model::Entity>>) {
+        let terms = &self.order.space.terms;
+        record.terms = terms.after(self.order.staged.terms);
+        self.order.staged.terms = terms.len();
+        self.order.staged.seq = record.seq;
+        self.order.staged.time = record.time;
+        self.batch.push(record, image);
+    }
+
+    /// The entity as staged, or else as it is durable.
+    fn find(&mut self, id: &EntityId) -> Result<Option<StagedEntity>, StageError> {
+        if let Some(staged) = self.order.entities.get(id.as_str()) {
+            return Ok(Some(staged.clone()));
+        }
+        let space = &self.order.space;
+        let Some(number) = space.index.read().number(id.as_str()) else { return Ok(None) };
+        let seq = space.index.read().seq(number);
+        let staged = match self.images.find(space.number, number, seq) {
+            Some(image) => {
+                StagedEntity { number, stamp: image.stamp, image: Some(Arc::clone(&image.entity)), has_past: true }
+            }
+            None => {
+                let parts = Parts::read(&self.view.snapshot(), space.number, LIVE_BRANCH, number)?;
+                let image = parts.assemble(id, number, &space.terms)?.map(|image| image.entity);
+                let has_past = image.is_some() || parts.past_identity.is_some();
+                StagedEntity { number, stamp: parts.stamp.unwrap_or_default(), image, has_past }
+            }
+        };
+        Ok(Some(staged))
+    }
+
+    fn next_number(&mut self) -> Result<u32, StageError> {
+        if self.order.staged.entities as usize >= ENTITIES_MAX {
+            let advice = "Use another tenant.";
+            return Err(
+                Rejected::BoundReached { what: "The number of entities", bound: ENTITIES_MAX as u64, advice }.into()
+            );
+        }
+        self.order.staged.entities += 1;
+        Ok(self.order.staged.entities)
+    }
+
+    fn state(&mut self, change: Change, index: u32) -> Result<Applied, StageError> {
+        let Some(id) = subject(&change).cloned() else {
+            return Err(Rejected::Invalid("The change names no entity.".to_owned()).into());
+        };
+        let found = self.find(&id)?;
+        let current = found.as_ref().and_then(|staged| staged.image.as_ref());
+        if let (Some(filter), Some(current)) = (self.permit.filter(), current)
+            && !filter.matches(current)
+        {
+            // Outside the filter it does not exist for the holder.
+            return Err(Rejected::EntityNotFound(id).into());
+        }
+        let effect = evaluate(change, current, self.now)?;
+        self.may(&effect)?;
+        let applied = |seq| Applied {
+            seq,
+            created: effect.created,
+            updated: effect.updated.clone(),
+            not_updated: effect.not_updated.clone(),
+        };
+        if effect.touched.is_empty() && !effect.identity_changed {
+            return Ok(applied(None));
+        }
+        let before = current.cloned();
+        let (number, previous) = match &found {
+            Some(staged) => (staged.number, staged.stamp),
+            None => (self.next_number()?, Stamp::default()),
+        };
+        let mut record = self.record(RecordKind::State, index);
+        record.entity = number;
+        record.entity_id = id.shared();
+        record.previous_seq = previous.seq;
+        record.previous_lsn = previous.lsn;
+        let terms = &self.order.space.terms;
+        if effect.identity_changed {
+            let encode = |entity: &Arc<city_model::Entity>| Identity::of(entity).encode(terms).into_boxed_slice();
+            record.identity =
+                Some(Transition { before: before.as_ref().map(encode), after: effect.after.as_ref().map(encode) });
+        }
+        record.touched = effect.touched.iter().map(|touched| encode_touched(touched, terms)).collect();
+        let stamp = Stamp { modified_at: self.now, seq: record.seq, lsn: self.batch.lsn() };
+        // Followers of a deletion are handed what was deleted.
+        let image = effect.after.clone().or_else(|| before.clone());
+        let seq = record.seq;
+        self.push(record, image);
+        let staged = StagedEntity { number, stamp, image: effect.after.clone(), has_past: true };
+        self.order.entities.insert(id.shared(), staged);
+        self.batch.moves.push(Move::Entity {
+            tenant: Arc::clone(&self.order.space),
+            number,
+            id: id.shared(),
+            stamp,
+            before,
+            after: effect.after.clone(),
+        });
+        Ok(applied(Some(seq)))
+    }
+
+    /// What a permit's filter and mask forbid to bring about.
+    fn may(&self, effect: &Effect) -> Result<(), Rejected> {
+        if let (Some(filter), Some(after)) = (self.permit.filter(), &effect.after)
+            && !filter.matches(after)
+        {
+            return Err(Rejected::Forbidden("the entity would leave what the permit covers.".to_owned()));
+        }
+        match effect.touched.iter().find(|touched| !self.permit.mask().allows(touched.attribute.as_str())) {
+            Some(touched) => {
+                Err(Rejected::Forbidden(format!("it does not cover the attribute {}.", touched.attribute)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn past(&mut self, change: Change, index: u32) -> Result<Applied, StageError> {
+        let Some(id) = subject(&change).cloned() else {
+            return Err(Rejected::Invalid("The change names no entity.".to_owned()).into());
+        };
+        let found = self.find(&id)?;
+        let must_exist = !matches!(change, Change::Past { must_exist: false, .. });
+        if must_exist && !found.as_ref().is_some_and(|staged| staged.has_past) {
+            return Err(Rejected::EntityNotFound(id).into());
+        }
+        let known = found.as_ref().is_some_and(|staged| staged.has_past);
+        let mut applied = Applied { seq: None, created: !known, updated: Vec::new(), not_updated: Vec::new() };
+        let (number, stamp) = match &found {
+            Some(staged) => (staged.number, staged.stamp),
+            None => (self.next_number()?, Stamp::default()),
+        };
+        let mut record = self.record(RecordKind::Past, index);
+        record.entity = number;
+        record.entity_id = id.shared();
+        record.previous_seq = stamp.seq;
+        record.previous_lsn = stamp.lsn;
+        let mut past_types = found.as_ref().map(|_| Vec::new());
+        let mut has_past = true;
+        let terms = &self.order.space.terms;
+        let number_of = |name: &city_model::Name| terms.number(&name.shared());
+        let dataset_of = |dataset: Option<&city_model::DatasetId>| {
+            dataset.map_or(TermNo(0), |dataset| terms.number(&dataset.shared()))
+        };
+        let touched = |attribute, dataset, class, position, after| Touched {
+            attribute,
+            dataset,
+            class,
+            key_id: 0,
+            position,
+            change: Transition { before: None, after },
+        };
+        match change {
+            Change::Past { mut fragment, .. } => {
+                if !known {
+                    if fragment.types.is_empty() {
+                        return Err(
+                            Rejected::Invalid(format!("Entity {id} is new and has no type; give it one.")).into()
+                        );
+                    }
+                    fragment.created_at = self.now;
+                    record.identity =
+                        Some(Transition { before: None, after: Some(Identity::of(&fragment).encode(terms).into()) });
+                    past_types = Some(fragment.types.clone());
+                }
+                for attribute in fragment.attributes {
+                    applied.updated.push(attribute.name.clone());
+                    for mut instance in attribute.instances {
+                        stamp_past(&mut instance, self.now);
+                        record.touched.push(touched(
+                            number_of(&attribute.name),
+                            dataset_of(instance.dataset.as_ref()),
+                            class_number(instance.class),
+                            None,
+                            Some(encode_instance(&instance, terms)),
+                        ));
+                    }
+                }
+                if record.touched.is_empty() && known {
+                    return Ok(applied);
+                }
+            }
+            Change::DeletePastAttribute { attribute, dataset, .. } => {
+                let dataset = match dataset {
+                    city_model::DatasetSelection::Default => TermNo(0),
+                    city_model::DatasetSelection::One(dataset) => dataset_of(Some(&dataset)),
+                    city_model::DatasetSelection::All => ALL_DATASETS,
+                };
+                record.touched.push(touched(number_of(&attribute), dataset, 0, None, None));
+            }
+            Change::UpdatePastInstance { attribute, position, mut instance, .. } => {
+                stamp_past(&mut instance, self.now);
+                let dataset = dataset_of(instance.dataset.as_ref());
+                let after = Some(encode_instance(&instance, terms));
+                let class = class_number(instance.class);
+                record.touched.push(touched(number_of(&attribute), dataset, class, Some(position), after));
+            }
+            Change::DeletePastInstance { attribute, position, .. } => {
+                record.touched.push(touched(number_of(&attribute), TermNo(0), 0, Some(position), None));
+            }
+            _ => {
+                // DeletePast: all of it.
+                record.identity = Some(Transition { before: None, after: None });
+                past_types = None;
+                has_past = found.as_ref().is_some_and(|staged| staged.image.is_some());
+            }
+        }
+        applied.seq = Some(record.seq);
+        self.push(record, None);
+        let image = found.and_then(|staged| staged.image);
+        self.order.entities.insert(id.shared(), StagedEntity { number, stamp, image, has_past });
+        let tenant = Arc::clone(&self.order.space);
+        self.batch.moves.push(Move::Past { tenant, number, id: id.shared(), types: past_types });
+        Ok(applied)
+    }
+
+    fn define(&mut self, definition: Definition, index: u32) -> Result<Applied, StageError> {
+        let Definition { kind, id, body, create } = definition;
+        let before = self.find_definition(kind, &id);
+        match (&before, create) {
+            (Some(_), true) => return Err(Rejected::DefinitionExists { what: kind.noun(), id }.into()),
+            (None, false) => return Err(Rejected::DefinitionNotFound { what: kind.noun(), id }.into()),
+            _ => {}
+        }
+        if before.is_none() && self.order.space.definitions.read().len() >= DEFINITIONS_MAX {
+            let advice = "Delete some that are no longer needed.";
+            return Err(Rejected::BoundReached {
+                what: "The number of definitions",
+                bound: DEFINITIONS_MAX as u64,
+                advice,
+            }
+            .into());
+        }
+        let after: Arc<[u8]> = body.into();
+        self.write_definition(kind, id, before, Some(after), index)
+    }
+
+    fn undefine(&mut self, kind: DefinitionKind, id: Box<str>, index: u32) -> Result<Applied, StageError> {
+        match self.find_definition(kind, &id) {
+            None => Err(Rejected::DefinitionNotFound { what: kind.noun(), id }.into()),
+            before => self.write_definition(kind, id, before, None, index),
+        }
+    }
+
+    fn find_definition(&self, kind: DefinitionKind, id: &str) -> Option<Arc<[u8]>> {
+        let key = (kind, Box::from(id));
+        match self.order.definitions.get(&key) {
+            Some(staged) => staged.clone(),
+            None => self.order.space.definitions.read().get(&key).cloned(),
+        }
+    }
+
+    fn write_definition(
+        &mut self,
+        kind: DefinitionKind,
+        id: Box<str>,
+        before: Option<Arc<[u8]>>,
+        after: Option<Arc<[u8]>>,
+        index: u32,
+    ) -> Result<Applied, StageError> {
+        let mut record = self.record(RecordKind::Definition, index);
+        let created = before.is_none();
+        let boxed = |body: &Arc<[u8]>| Box::from(&body[..]);
+        record.definition = Some(DefinitionChange {
+            kind,
+            id: id.clone(),
+            change: Transition { before: before.as_ref().map(boxed), after: after.as_ref().map(boxed) },
+        });
+        let seq = record.seq;
+        self.push(record, None);
+        let key = (kind, id);
+        self.order.definitions.insert(key.clone(), after.clone());
+        let tenant = Arc::clone(&self.order.space);
+        self.batch.moves.push(Move::Definition { tenant, key, body: after });
+        Ok(Applied { seq: Some(seq), created, updated: Vec::new(), not_updated: Vec::new() })
+    }
+}
+
+/// In a past record: every dataset of the attribute.
+pub const ALL_DATASETS: TermNo = TermNo(u32::MAX);
+
+fn stamp_past(instance: &mut city_model::Instance, now: Time) {
+    stamp(instance, None, now);
+}
+
+fn encode_touched(touched: &TouchedInstance, terms: &Terms) -> Touched {
+    let class = touched.after.as_ref().or(touched.before.as_ref()).map_or(0, |instance| class_number(instance.class));
+    let encode = |instance: &city_model::Instance| encode_instance(instance, terms);
+    Touched {
+        attribute: terms.number(&touched.attribute.shared()),
+        dataset: touched.dataset.as_ref().map_or(TermNo(0), |dataset| terms.number(&dataset.shared())),
+        class,
+        key_id: 0,
+        position: None,
+        change: Transition { before: touched.before.as_ref().map(encode), after: touched.after.as_ref().map(encode) },
+    }
+}
