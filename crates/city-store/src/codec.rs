@@ -381,6 +381,17 @@ fn read_instance_at(
     Ok(Instance { dataset, kind, observed_at, unit_code, created_at, modified_at, deleted_at, class, sub_attributes })
 }
 
+/// When the instance in these bytes was last changed, and observed, without reading the rest.
+pub fn peek_times(bytes: &[u8]) -> Result<(Time, Option<Time>), Error> {
+    let mut from = Reader::new(bytes);
+    let flags = from.u8()?;
+    let created_at = Time::from_micros(from.int()?);
+    let modified_at = created_at.plus_micros(from.int()?);
+    let observed = flags & HAS_OBSERVED_AT != 0;
+    let observed_at = if observed { Some(modified_at.plus_micros(from.int()?)) } else { None };
+    Ok((modified_at, observed_at))
+}
+
 /// Number 0 is the default instance.
 pub fn read_dataset(number: TermNo, terms: &dyn NameNumbers) -> Result<Option<DatasetId>, Error> {
     if number.0 == 0 { Ok(None) } else { Ok(Some(DatasetId::from_stored(terms.name(number)?))) }
