@@ -1,1 +1,112 @@
+//! What leaves the city because something happened in it.
+//!
+//! Changes come in from the journal, by one cursor; those that a subscription asks for go into
+//! the outbox in the same batch as the cursor; deliveries take them to their endpoints. This room
+//! alone decides that an effect leaves.
 
+mod delivery;
+pub mod matcher;
+pub mod matching;
+pub mod outbox;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use city_context::Context;
+use city_model::Subscription;
+use city_model::subscription::DeliveryReport;
+use city_ngsi_ld::context::ContextStore;
+use city_outbound::Outbound;
+
+use delivery::Deliveries;
+use matcher::Matcher;
+pub use outbox::{DeadLetter, SubscriptionKey};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("ACT-001 {0}")]
+    Store(#[from] city_store::Error),
+    #[error("ACT-002 {0}")]
+    Context(#[from] city_context::Error),
+    #[error("ACT-003 A stored subscription cannot be read: {0}")]
+    Subscription(#[from] city_ngsi_ld::Error),
+    #[error("ACT-004 The thread of the matcher cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Matches and delivers until it is dropped.
+pub struct Action {
+    context: Arc<Context>,
+    deliveries: Arc<Deliveries>,
+    cursor: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Action {
+    /// Deliveries run on the runtime that this is called on.
+    pub fn start(context: Arc<Context>, contexts: Arc<ContextStore>, outbound: Outbound) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Handle::current();
+        let deliveries = Arc::new(Deliveries::new(Arc::clone(&context), contexts, outbound, runtime));
+        let (cursor, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let matcher =
+            Matcher::open(Arc::clone(&context), Arc::clone(&deliveries), Arc::clone(&cursor), Arc::clone(&stop))?;
+        deliveries.resume()?;
+        let thread =
+            std::thread::Builder::new().name("matcher".to_owned()).spawn(|| matcher.run()).map_err(Error::Thread)?;
+        Ok(Self { context, deliveries, cursor, stop, thread: Some(thread) })
+    }
+
+    /// How many records the matcher has not seen yet.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.context.journal().durable().saturating_sub(self.cursor.load(Ordering::Acquire))
+    }
+
+    /// Why nothing leaves any more, if so.
+    #[must_use]
+    pub fn failure(&self) -> Option<Box<str>> {
+        self.deliveries.failure()
+    }
+
+    /// How a subscription fares; `None` until the matcher has seen it.
+    #[must_use]
+    pub fn report(&self, key: &SubscriptionKey) -> Option<DeliveryReport> {
+        self.deliveries.report(key)
+    }
+
+    /// What was given up of a subscription, oldest first.
+    pub fn dead_letters(&self, key: &SubscriptionKey) -> Result<Vec<DeadLetter>, Error> {
+        let letters_max = usize::try_from(outbox::DEAD_LETTERS_MAX).unwrap_or(usize::MAX);
+        Ok(outbox::dead_letters(self.context.view(), key, letters_max)?)
+    }
+
+    /// Puts what was given up back into the outbox; how many notifications that is.
+    pub fn replay(&self, key: &SubscriptionKey) -> Result<usize, Error> {
+        self.deliveries.replay(key)
+    }
+}
+
+impl Drop for Action {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A subscription from the body that the journal keeps.
+pub fn parse_stored(body: &[u8]) -> Result<Subscription, Error> {
+    let text = std::str::from_utf8(body).map_err(|error| city_ngsi_ld::Error::invalid(error.to_string()))?;
+    Ok(city_ngsi_ld::subscription::from_stored(text)?)
+}
+
+/// The id of a notification: the same change makes the same id, however often it is sent.
+#[must_use]
+pub fn notification_id(tenant: &str, subscription: &str, seq: u64) -> String {
+    // Length before text, so that no two (tenant, subscription) pairs read the same.
+    let name = format!("{}:{tenant}{}:{subscription}{seq}", tenant.len(), subscription.len());
+    format!("urn:ngsi-ld:Notification:{}", uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()))
+}

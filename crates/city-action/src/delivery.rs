@@ -1,0 +1,544 @@
+//! Deliveries: rows of the outbox become notifications at their endpoints, in order per entity.
+//!
+//! Each subscription with something to send has a task of its own, so a dead or slow endpoint
+//! delays nobody else. A row leaves the outbox when its notification was taken or given up; what
+//! is given up becomes a dead letter. A repeat carries the same id.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use city_context::{AsOf, Context, TenantSpace};
+use city_model::subscription::{Accept, DeliveryReport, Trigger};
+use city_model::{AttributeMask, Entity, Subscription, Time};
+use city_ngsi_ld::context::{ContextStore, TermMap};
+use city_ngsi_ld::subscription::{NotifiedEntity, context_of, render_notification, terms_of};
+use city_outbound::Outbound;
+use city_store::ViewBatch;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::outbox::{
+    DEAD_LETTERS_MAX, DeadLetter, MatchedChange, ROW_AGE_MICROS_MAX, ROWS_MAX, Row, SubscriptionKey, dead_letters,
+    delete_dead_letter, delete_row, put_dead_letter, put_report, put_row, rows,
+};
+use crate::{Error, notification_id};
+
+/// Notifications of one subscription that are under way together; never two of one entity.
+const IN_FLIGHT_MAX: usize = 16;
+/// Rows that a throttled subscription may put together into one notification.
+const COALESCED_ROWS_MAX: usize = 10_000;
+/// How long an endpoint may take, unless the subscription says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// First pause after a failure; each further one is twice as long, up to the last.
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+const PAUSE_LAST: Duration = Duration::from_secs(60);
+/// Answers that a later attempt will not better.
+const REFUSALS: [u16; 8] = [400, 401, 403, 405, 410, 413, 415, 422];
+
+pub struct Deliveries {
+    context: Arc<Context>,
+    contexts: Arc<ContextStore>,
+    outbound: Outbound,
+    runtime: Handle,
+    lanes: Mutex<HashMap<SubscriptionKey, Arc<Lane>>>,
+    failure: Mutex<Option<Box<str>>>,
+}
+
+/// One subscription on its way out.
+struct Lane {
+    key: SubscriptionKey,
+    state: Mutex<LaneState>,
+    woken: Notify,
+}
+
+struct LaneState {
+    subscription: Arc<Subscription>,
+    report: DeliveryReport,
+    running: bool,
+    forgotten: bool,
+    failures_in_a_row: u32,
+    coalesced: u64,
+}
+
+enum Outcome {
+    Taken,
+    Later(String),
+    Refused(String),
+}
+
+impl Deliveries {
+    pub fn new(context: Arc<Context>, contexts: Arc<ContextStore>, outbound: Outbound, runtime: Handle) -> Self {
+        let (lanes, failure) = (Mutex::new(HashMap::new()), Mutex::new(None));
+        Self { context, contexts, outbound, runtime, lanes, failure }
+    }
+
+    /// Takes in a subscription as it stands now.
+    pub fn learn(&self, key: SubscriptionKey, subscription: Arc<Subscription>, report: DeliveryReport) {
+        let mut lanes = self.lanes.lock();
+        if let Some(lane) = lanes.get(&key) {
+            lane.state.lock().subscription = subscription;
+            lane.woken.notify_one();
+            return;
+        }
+        let state =
+            LaneState { subscription, report, running: false, forgotten: false, failures_in_a_row: 0, coalesced: 0 };
+        let lane = Lane { key: key.clone(), state: Mutex::new(state), woken: Notify::new() };
+        lanes.insert(key, Arc::new(lane));
+    }
+
+    pub fn forget(&self, key: &SubscriptionKey) {
+        if let Some(lane) = self.lanes.lock().remove(key) {
+            lane.state.lock().forgotten = true;
+            lane.woken.notify_one();
+        }
+    }
+
+    pub fn report(&self, key: &SubscriptionKey) -> Option<DeliveryReport> {
+        self.lanes.lock().get(key).map(|lane| lane.state.lock().report.clone())
+    }
+
+    pub fn fail(&self, why: &str) {
+        *self.failure.lock() = Some(why.into());
+    }
+
+    pub fn failure(&self) -> Option<Box<str>> {
+        self.failure.lock().clone()
+    }
+
+    /// Rows were added to these subscriptions.
+    pub fn wake(self: &Arc<Self>, rows: Vec<(SubscriptionKey, u64)>) {
+        let mut counts: HashMap<SubscriptionKey, u64> = HashMap::new();
+        for (key, _) in rows {
+            *counts.entry(key).or_default() += 1;
+        }
+        for (key, count) in counts {
+            let Some(lane) = self.lanes.lock().get(&key).cloned() else { continue };
+            lane.state.lock().report.waiting += count;
+            self.start(lane);
+        }
+    }
+
+    /// Starts the tasks of all subscriptions whose rows were waiting when the process ended.
+    pub fn resume(self: &Arc<Self>) -> Result<(), Error> {
+        let lanes: Vec<Arc<Lane>> = self.lanes.lock().values().cloned().collect();
+        for lane in lanes {
+            let waiting = rows(self.context.view(), &lane.key, ROWS_MAX as usize)?.len() as u64;
+            lane.state.lock().report.waiting = waiting;
+            if waiting > 0 {
+                self.start(lane);
+            }
+        }
+        Ok(())
+    }
+
+    fn start(self: &Arc<Self>, lane: Arc<Lane>) {
+        let mut state = lane.state.lock();
+        if state.running {
+            drop(state);
+            lane.woken.notify_one();
+            return;
+        }
+        state.running = true;
+        drop(state);
+        let deliveries = Arc::clone(self);
+        self.runtime.spawn(async move { deliveries.run(lane).await });
+    }
+
+    async fn run(self: Arc<Self>, lane: Arc<Lane>) {
+        loop {
+            match self.step(&lane).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let mut state = lane.state.lock();
+                    // Under the lock that `wake` counts with: a row that came meanwhile is not left behind.
+                    if state.forgotten || state.report.waiting == 0 {
+                        state.running = false;
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(subscription = %lane.key.id, %error, "a delivery stopped; it is tried again");
+                    lane.state.lock().failures_in_a_row += 1;
+                    self.pause(&lane, None).await;
+                }
+            }
+        }
+    }
+
+    /// One round; `false` when nothing waits.
+    async fn step(&self, lane: &Lane) -> Result<bool, Error> {
+        let (subscription, last, forgotten) = {
+            let state = lane.state.lock();
+            (Arc::clone(&state.subscription), state.report.last_notification, state.forgotten)
+        };
+        if forgotten {
+            return Ok(false);
+        }
+        if let (Some(throttling), Some(last)) = (subscription.throttling_micros, last) {
+            let wait = last.as_micros() + throttling - self.now().as_micros();
+            if wait > 0 {
+                // In slices: the clock may be virtual and run faster.
+                let slice = Duration::from_micros(u64::try_from(wait).unwrap_or(0)).min(Duration::from_millis(100));
+                tokio::time::sleep(slice).await;
+                return Ok(true);
+            }
+        }
+        let wanted = if subscription.throttling_micros.is_some() { COALESCED_ROWS_MAX } else { IN_FLIGHT_MAX };
+        let waiting = rows(self.context.view(), &lane.key, wanted)?;
+        if waiting.is_empty() {
+            lane.state.lock().report.waiting = 0;
+            return Ok(false);
+        }
+        if self.give_up_old(lane, &waiting)? {
+            return Ok(true);
+        }
+        if !subscription.active {
+            self.give_up(lane, waiting, "the subscription was paused")?;
+            return Ok(true);
+        }
+        if subscription.throttling_micros.is_some() {
+            return self.send_coalesced(lane, &subscription, waiting).await;
+        }
+        // As many as touch different entities, so that each entity's changes stay in order.
+        let mut entities = HashSet::new();
+        let mut sent = Vec::new();
+        for row in waiting {
+            if row.changes.iter().any(|change| entities.contains(&change.entity)) {
+                break;
+            }
+            entities.extend(row.changes.iter().map(|change| change.entity));
+            sent.push(row);
+        }
+        let outcomes = self.send_all(lane, &subscription, &sent).await?;
+        self.settle(lane, sent, outcomes).await
+    }
+
+    async fn send_all(&self, lane: &Lane, subscription: &Subscription, sent: &[Row]) -> Result<Vec<Outcome>, Error> {
+        let terms = self.terms(subscription)?;
+        let mut prepared = Vec::new();
+        for row in sent {
+            prepared.push(self.prepare(lane, subscription, &terms, row.seq, &row.changes)?);
+        }
+        let mut tasks = Vec::new();
+        for body in prepared {
+            tasks.push(async {
+                match body {
+                    Some(body) => self.post(subscription, &terms, lane, body).await,
+                    None => Outcome::Refused("the journal no longer holds what happened".to_owned()),
+                }
+            });
+        }
+        Ok(join_all(tasks).await)
+    }
+
+    /// All that waits becomes one notification with the last state of each entity.
+    async fn send_coalesced(&self, lane: &Lane, subscription: &Subscription, waiting: Vec<Row>) -> Result<bool, Error> {
+        let mut last: HashMap<u32, MatchedChange> = HashMap::new();
+        let mut count = 0u64;
+        for change in waiting.iter().flat_map(|row| &row.changes) {
+            last.insert(change.entity, *change);
+            count += 1;
+        }
+        let mut changes: Vec<MatchedChange> = last.into_values().collect();
+        changes.sort_by_key(|change| change.lsn);
+        changes.truncate(crate::matcher::NOTIFICATION_ENTITIES_MAX);
+        lane.state.lock().coalesced += count - changes.len() as u64;
+        metrics::counter!("renkei_notifications_coalesced_total").increment(count - changes.len() as u64);
+        let seq = waiting.last().map_or(0, |row| row.seq);
+        let terms = self.terms(subscription)?;
+        let outcome = match self.prepare(lane, subscription, &terms, seq, &changes)? {
+            Some(body) => self.post(subscription, &terms, lane, body).await,
+            None => Outcome::Refused("the journal no longer holds what happened".to_owned()),
+        };
+        let outcomes = match outcome {
+            Outcome::Taken => waiting.iter().map(|_| Outcome::Taken).collect(),
+            Outcome::Later(why) => waiting.iter().map(|_| Outcome::Later(why.clone())).collect(),
+            Outcome::Refused(why) => waiting.iter().map(|_| Outcome::Refused(why.clone())).collect::<Vec<_>>(),
+        };
+        self.settle(lane, waiting, outcomes).await
+    }
+
+    /// Takes the rows that are done out of the outbox, and pauses where the endpoint asks for it.
+    async fn settle(&self, lane: &Lane, sent: Vec<Row>, outcomes: Vec<Outcome>) -> Result<bool, Error> {
+        let now = self.now();
+        let mut batch = ViewBatch::default();
+        let mut failed = None;
+        {
+            let mut state = lane.state.lock();
+            let mut taken = 0;
+            for (row, outcome) in sent.into_iter().zip(outcomes) {
+                state.report.last_notification = Some(now);
+                match outcome {
+                    Outcome::Taken => {
+                        taken += 1;
+                        delete_row(&lane.key, row.seq, &mut batch);
+                        state.report.waiting = state.report.waiting.saturating_sub(1);
+                        state.report.times_sent += 1;
+                        state.report.last_success = Some(now);
+                        state.report.last_error = None;
+                    }
+                    Outcome::Later(why) => {
+                        state.report.times_failed += 1;
+                        state.report.last_failure = Some(now);
+                        state.report.last_error = Some(why.as_str().into());
+                        failed = Some(why);
+                    }
+                    Outcome::Refused(why) => {
+                        state.report.times_failed += 1;
+                        state.report.last_failure = Some(now);
+                        state.report.last_error = Some(why.as_str().into());
+                        bury(&mut state.report, &lane.key, row, now, &why, &mut batch);
+                    }
+                }
+            }
+            if failed.is_some() {
+                state.failures_in_a_row += 1;
+            } else if taken > 0 {
+                state.failures_in_a_row = 0;
+            }
+            if !state.forgotten {
+                put_report(&lane.key, &state.report, &mut batch);
+            }
+            metrics::counter!("renkei_notifications_total", "outcome" => "taken").increment(taken);
+        }
+        self.context.view().write(batch)?;
+        if let Some(why) = failed {
+            metrics::counter!("renkei_notifications_total", "outcome" => "later").increment(1);
+            let failures = lane.state.lock().failures_in_a_row;
+            if failures.is_power_of_two() {
+                tracing::warn!(subscription = %lane.key.id, failures, why, "an endpoint did not take a notification");
+            }
+            let cooldown = lane.state.lock().subscription.notification.endpoint.cooldown_ms;
+            self.pause(lane, cooldown.map(Duration::from_millis)).await;
+        }
+        Ok(true)
+    }
+
+    async fn pause(&self, lane: &Lane, cooldown: Option<Duration>) {
+        let failures = lane.state.lock().failures_in_a_row;
+        let doubled = PAUSE_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(PAUSE_LAST);
+        let pause = cooldown.unwrap_or(doubled);
+        // Woken only where the subscription itself was changed or removed.
+        let until = tokio::time::Instant::now() + pause;
+        while !lane.state.lock().forgotten && tokio::time::Instant::now() < until {
+            let slice = (until - tokio::time::Instant::now()).min(Duration::from_secs(1));
+            tokio::time::sleep(slice).await;
+        }
+    }
+
+    /// Rows past their age or number become dead letters.
+    fn give_up_old(&self, lane: &Lane, waiting: &[Row]) -> Result<bool, Error> {
+        let now = self.now();
+        let over = lane.state.lock().report.waiting.saturating_sub(ROWS_MAX) as usize;
+        let is_old = |row: &&Row| now.as_micros() - row.matched_at.as_micros() > ROW_AGE_MICROS_MAX;
+        let count = waiting.iter().take_while(is_old).count().max(over.min(waiting.len()));
+        if count == 0 {
+            return Ok(false);
+        }
+        let why = if over > 0 { "too many notifications were waiting" } else { "it waited for more than a day" };
+        self.give_up(lane, waiting[..count].to_vec(), why)?;
+        Ok(true)
+    }
+
+    fn give_up(&self, lane: &Lane, rows: Vec<Row>, why: &str) -> Result<(), Error> {
+        let now = self.now();
+        let mut batch = ViewBatch::default();
+        let mut state = lane.state.lock();
+        for row in rows {
+            bury(&mut state.report, &lane.key, row, now, why, &mut batch);
+        }
+        let over = state.report.dead_letters.saturating_sub(DEAD_LETTERS_MAX);
+        if over > 0 {
+            for letter in dead_letters(self.context.view(), &lane.key, over as usize)? {
+                delete_dead_letter(&lane.key, letter.row.seq, &mut batch);
+                state.report.dead_letters -= 1;
+            }
+        }
+        if !state.forgotten {
+            put_report(&lane.key, &state.report, &mut batch);
+        }
+        drop(state);
+        Ok(self.context.view().write(batch)?)
+    }
+
+    /// The matcher could not see these changes any more: one dead letter with the range says so.
+    pub fn lost_range(&self, key: &SubscriptionKey, first_lsn: u64, last_lsn: u64, batch: &mut ViewBatch) {
+        let Some(lane) = self.lanes.lock().get(key).cloned() else { return };
+        let mut state = lane.state.lock();
+        let count = last_lsn + 1 - first_lsn;
+        let why = format!(
+            "up to {count} changes (journal records {first_lsn} to {last_lsn}) were no longer kept when they were due"
+        );
+        let row = Row { seq: first_lsn, matched_at: self.now(), changes: Vec::new() };
+        state.report.waiting += 1;
+        bury(&mut state.report, key, row, self.now(), &why, batch);
+        put_report(key, &state.report, batch);
+    }
+
+    /// Dead letters go back to the end of the outbox; how many did.
+    pub fn replay(self: &Arc<Self>, key: &SubscriptionKey) -> Result<usize, Error> {
+        let Some(lane) = self.lanes.lock().get(key).cloned() else { return Ok(0) };
+        let letters = dead_letters(self.context.view(), key, DEAD_LETTERS_MAX as usize)?;
+        let mut batch = ViewBatch::default();
+        let mut count = 0;
+        {
+            let mut state = lane.state.lock();
+            for letter in letters.into_iter().filter(|letter| !letter.row.changes.is_empty()) {
+                delete_dead_letter(key, letter.row.seq, &mut batch);
+                put_row(key, &Row { matched_at: self.now(), ..letter.row }, &mut batch);
+                state.report.dead_letters = state.report.dead_letters.saturating_sub(1);
+                state.report.waiting += 1;
+                count += 1;
+            }
+            put_report(key, &state.report, &mut batch);
+        }
+        self.context.view().write(batch)?;
+        self.start(lane);
+        Ok(count)
+    }
+
+    fn now(&self) -> Time {
+        self.context.clock().now()
+    }
+
+    fn terms(&self, subscription: &Subscription) -> Result<Arc<TermMap>, Error> {
+        match self.contexts.resolve(&context_of(subscription)?) {
+            Ok(terms) => Ok(terms),
+            // Its names keep their meaning also when the @context cannot be had.
+            Err(_) => Ok(Arc::new(terms_of(subscription)?)),
+        }
+    }
+
+    /// The notification's body; `None` when the journal no longer holds what happened.
+    fn prepare(
+        &self,
+        lane: &Lane,
+        subscription: &Subscription,
+        terms: &TermMap,
+        seq: u64,
+        changes: &[MatchedChange],
+    ) -> Result<Option<Bytes>, Error> {
+        let Some(space) = self.context.tenants().by_number(lane.key.tenant) else { return Ok(None) };
+        let mut told: Vec<Told> = Vec::new();
+        for change in changes {
+            match self.tell(&space, subscription, change)? {
+                Some(image) => told.push(image),
+                None => return Ok(None),
+            }
+        }
+        let notified: Vec<NotifiedEntity> = told.iter().map(Told::notified).collect();
+        let id = notification_id(space.name.as_str(), &subscription.id, seq);
+        let mask = AttributeMask::All;
+        Ok(Some(render_notification(&id, subscription, self.now(), &notified, terms, &mask).into()))
+    }
+
+    fn tell(
+        &self,
+        space: &TenantSpace,
+        subscription: &Subscription,
+        change: &MatchedChange,
+    ) -> Result<Option<Told>, Error> {
+        let Some(record) = self.context.journal().get(change.lsn)? else { return Ok(None) };
+        let deleted = change.trigger == Trigger::EntityDeleted;
+        let lsn = if deleted { record.previous_lsn } else { change.lsn };
+        let AsOf::Entity(Some(entity)) = self.context.as_of(space, change.entity, lsn)? else { return Ok(None) };
+        let tells_previous = subscription.notification.show_changes || change.trigger == Trigger::AttributeDeleted;
+        let previous = if tells_previous && !deleted && record.previous_lsn > 0 {
+            match self.context.as_of(space, change.entity, record.previous_lsn)? {
+                AsOf::Entity(previous) => previous,
+                AsOf::Forgotten => None,
+            }
+        } else {
+            None
+        };
+        Ok(Some(Told { entity, previous, deleted_at: deleted.then_some(record.time) }))
+    }
+
+    async fn post(&self, subscription: &Subscription, terms: &TermMap, lane: &Lane, body: Bytes) -> Outcome {
+        let endpoint = &subscription.notification.endpoint;
+        let mut headers = http::HeaderMap::new();
+        let media = match endpoint.accept {
+            Accept::Json => "application/json",
+            Accept::JsonLd => "application/ld+json",
+            Accept::GeoJson => "application/geo+json",
+        };
+        let mut set = |name: &str, value: &str| {
+            // What was accepted with the subscription was checked there; the rest is ours.
+            if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value)) {
+                headers.insert(name, value);
+            }
+        };
+        set("content-type", media);
+        if endpoint.accept != Accept::JsonLd
+            && let Some(link) = terms.link()
+        {
+            set(
+                "link",
+                &format!("<{link}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\""),
+            );
+        }
+        if let Some(space) = self.context.tenants().by_number(lane.key.tenant)
+            && space.name != city_model::TenantName::default_tenant()
+        {
+            set("ngsild-tenant", space.name.as_str());
+        }
+        for (name, value) in &endpoint.receiver_info {
+            set(name, value);
+        }
+        let timeout = endpoint.timeout_ms.map_or(TIMEOUT, Duration::from_millis);
+        let started = std::time::Instant::now();
+        let answer = self.outbound.post(&endpoint.uri, headers, body, timeout).await;
+        metrics::histogram!("renkei_notification_seconds").record(started.elapsed().as_secs_f64());
+        match answer {
+            Ok(answer) if answer.is_success() => Outcome::Taken,
+            Ok(answer) if REFUSALS.contains(&answer.status) => {
+                Outcome::Refused(format!("the endpoint answered {}", answer.status))
+            }
+            Ok(answer) => Outcome::Later(format!("the endpoint answered {}", answer.status)),
+            Err(error) => Outcome::Later(error.to_string()),
+        }
+    }
+}
+
+/// What one notification tells of one entity.
+struct Told {
+    entity: Arc<Entity>,
+    previous: Option<Arc<Entity>>,
+    deleted_at: Option<Time>,
+}
+
+impl Told {
+    fn notified(&self) -> NotifiedEntity<'_> {
+        NotifiedEntity { entity: &self.entity, previous: self.previous.as_deref(), deleted_at: self.deleted_at }
+    }
+}
+
+fn bury(report: &mut DeliveryReport, key: &SubscriptionKey, row: Row, now: Time, why: &str, batch: &mut ViewBatch) {
+    delete_row(key, row.seq, batch);
+    put_dead_letter(key, &DeadLetter { row, given_up_at: now, why: why.into() }, batch);
+    report.waiting = report.waiting.saturating_sub(1);
+    report.dead_letters += 1;
+    metrics::counter!("renkei_dead_letters_total").increment(1);
+}
+
+/// Runs them together and gives their results in order.
+async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|cx| {
+        let mut pending = false;
+        for (future, result) in &mut running {
+            if result.is_none() {
+                match future.as_mut().poll(cx) {
+                    std::task::Poll::Ready(output) => *result = Some(output),
+                    std::task::Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, result)| result).collect()
+}
