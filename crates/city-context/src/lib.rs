@@ -168,7 +168,14 @@ impl Context {
 
     fn reading(&self, permit: &Permit) -> Result<Arc<TenantSpace>, Error> {
         permit.check(Right::Read, self.clock.now())?;
-        self.tenants.find(permit.tenant()).ok_or_else(|| Error::TenantNotFound(permit.tenant().clone()))
+        match self.tenants.find(permit.tenant()) {
+            Some(space) => Ok(space),
+            // The default tenant is there, if empty, before its first entity.
+            None if *permit.tenant() == TenantName::default_tenant() => {
+                Ok(Arc::new(TenantSpace::new(0, TenantName::default_tenant())))
+            }
+            None => Err(Error::TenantNotFound(permit.tenant().clone())),
+        }
     }
 
     /// The tenant that a permit to read is for.

@@ -200,6 +200,11 @@ impl History {
         Ok(())
     }
 
+    /// Whether the past of an entity has any instance of an attribute.
+    pub fn knows(&self, tenant: u32, entity: u32, attribute: TermNo) -> Result<bool, Error> {
+        Ok(!self.datasets_of(tenant, entity, attribute)?.is_empty())
+    }
+
     /// Whether an instance with this position stands in the past of an attribute, and in which dataset.
     pub fn find_instance(
         &self,

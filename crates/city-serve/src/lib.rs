@@ -1,1 +1,32 @@
+//! The doors: the only room that listens on a socket.
+//!
+//! A request comes in; it is parsed, a permit is asked for, one call is made, and the answer is
+//! rendered. One folder holds one standard; what every door shares stands beside them:
+//! `doors` the one list of operations, `frame` what happens around every request, `server` the
+//! socket, `problem` what is answered when something went wrong.
 
+pub mod body;
+pub mod city;
+pub mod doors;
+pub mod frame;
+pub mod link;
+pub mod media;
+pub mod metering;
+pub mod ngsi_ld;
+pub mod ops;
+pub mod parameters;
+mod patience;
+pub mod probes;
+pub mod problem;
+pub mod server;
+
+pub use body::WholeBody;
+pub use city::City;
+pub use doors::{Effect, Operation};
+pub use frame::{Frame, Limits, RequestId};
+pub use media::MediaType;
+pub use metering::Metering;
+pub use parameters::{Parameters, PathParameters};
+pub use probes::{Phase, Ready};
+pub use problem::{Kind, Problem};
+pub use server::{Server, Stopped};

@@ -1,0 +1,96 @@
+//! Times as cities write them, read in the zone that the mapping names.
+
+use std::str::FromStr;
+
+use chrono::{FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
+use city_model::Time;
+
+/// An IANA zone (`Asia/Tokyo`) or a fixed offset (`+09:00`).
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Zone {
+    Named(chrono_tz::Tz),
+    Fixed(FixedOffset),
+}
+
+impl Zone {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.starts_with(['+', '-']) {
+            return FixedOffset::from_str(text).map(Self::Fixed).map_err(|_| unknown(text));
+        }
+        chrono_tz::Tz::from_str(text).map(Self::Named).map_err(|_| unknown(text))
+    }
+
+    /// A wall clock reading. Of an hour that comes twice in autumn the first is meant; one that is
+    /// skipped in spring does not exist.
+    fn at(self, local: NaiveDateTime) -> Option<Time> {
+        fn micros<Z: TimeZone>(found: MappedLocalTime<chrono::DateTime<Z>>) -> Option<Time> {
+            found.earliest().map(|time| Time::from_micros(time.timestamp_micros()))
+        }
+        match self {
+            Self::Named(zone) => micros(zone.from_local_datetime(&local)),
+            Self::Fixed(offset) => micros(offset.from_local_datetime(&local)),
+        }
+    }
+}
+
+fn unknown(text: &str) -> String {
+    format!("\"{text}\" is no time zone; write a name such as Asia/Tokyo or an offset such as +09:00")
+}
+
+/// With an offset the text says it all; without, `zone` decides.
+pub(crate) fn read(text: &str, zone: Option<Zone>) -> Result<Time, String> {
+    // A date alone is a wall clock reading too, so it is not left to `Time::parse`, which takes UTC.
+    if text.len() > 10
+        && let Some(time) = Time::parse(text)
+    {
+        return Ok(time);
+    }
+    let local = read_local(text).ok_or_else(|| format!("\"{text}\" is no time"))?;
+    let zone = zone.ok_or_else(|| {
+        format!("\"{text}\" has no offset; name the zone in the mapping (time: {{zone: Asia/Tokyo}}) or in the call")
+    })?;
+    zone.at(local).ok_or_else(|| format!("\"{text}\" does not exist in this time zone"))
+}
+
+/// `2023-07-13`, `2023/7/13 9:05`, `2023-07-13T13:00:05.25`, `20230713`, `202307131300`, `20230713130005`;
+/// 24:00 is the end of that day (JIS X 0301, and what weather services write).
+fn read_local(text: &str) -> Option<NaiveDateTime> {
+    if text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let part = |from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok();
+        let date = NaiveDate::from_ymd_opt(i32::try_from(part(0, 4)?).ok()?, part(4, 6)?, part(6, 8)?)?;
+        return match text.len() {
+            8 => moment(date, 0, 0, 0, 0),
+            12 => moment(date, part(8, 10)?, part(10, 12)?, 0, 0),
+            14 => moment(date, part(8, 10)?, part(10, 12)?, part(12, 14)?, 0),
+            _ => None,
+        };
+    }
+    let (day, clock) = match text.split_once(['T', ' ']) {
+        Some((day, clock)) => (day, clock.trim_start()),
+        None => (text, "0:0"),
+    };
+    let mut parts = day.split(['-', '/']);
+    let (year, month, date) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || year.len() != 4 {
+        return None;
+    }
+    let date = NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, date.parse().ok()?)?;
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next().unwrap_or("0"));
+    if parts.next().is_some() {
+        return None;
+    }
+    let (second, fraction) = second.split_once(['.', ',']).unwrap_or((second, ""));
+    if fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let nanos = format!("{fraction:0<9}").parse().ok()?;
+    moment(date, hour.parse().ok()?, minute.parse().ok()?, second.parse().ok()?, nanos)
+}
+
+fn moment(date: NaiveDate, hour: u32, minute: u32, second: u32, nanos: u32) -> Option<NaiveDateTime> {
+    if (hour, minute, second, nanos) == (24, 0, 0, 0) {
+        return date.and_hms_opt(0, 0, 0)?.checked_add_signed(TimeDelta::days(1));
+    }
+    date.and_hms_nano_opt(hour, minute, second, nanos)
+}

@@ -1,0 +1,124 @@
+//! What a subscriber receives (clauses 5.3.1, 5.8.6, 6.3.8).
+
+use city_model::subscription::{Accept, NotificationFormat};
+use city_model::{Attribute, AttributeMask, Entity, Instance, Kind, Subscription, Time};
+
+use crate::context::TermMap;
+use crate::json::{self, ObjectWriter};
+use crate::render::{Extras, Format, RenderOptions, render_entities, write_entity};
+
+/// An entity as it is now, and what is needed to tell how it came to be so.
+#[derive(Debug, Clone, Copy)]
+pub struct NotifiedEntity<'e> {
+    /// After the change; where the entity is gone, as it was before.
+    pub entity: &'e Entity,
+    pub previous: Option<&'e Entity>,
+    /// Set where the entity is gone.
+    pub deleted_at: Option<Time>,
+}
+
+impl<'e> From<&'e Entity> for NotifiedEntity<'e> {
+    fn from(entity: &'e Entity) -> Self {
+        Self { entity, previous: None, deleted_at: None }
+    }
+}
+
+/// A Notification, in the format that the subscription asks for. The @context is written where it
+/// asks for JSON-LD; else it travels in a `Link` header.
+#[must_use]
+pub fn render_notification(
+    id: &str,
+    subscription: &Subscription,
+    notified_at: Time,
+    entities: &[NotifiedEntity],
+    terms: &TermMap,
+    mask: &AttributeMask,
+) -> Vec<u8> {
+    let wanted = &subscription.notification;
+    let options = RenderOptions {
+        format: match wanted.format {
+            NotificationFormat::Normalized => Format::Normalized,
+            NotificationFormat::Concise => Format::Concise,
+            NotificationFormat::Simplified => Format::Simplified,
+        },
+        sys_attrs: wanted.sys_attrs,
+        attrs: wanted.attributes.clone(),
+        geojson: wanted.endpoint.accept == Accept::GeoJson,
+        mask,
+        ..RenderOptions::default()
+    };
+    let mut out = Vec::with_capacity(1_024);
+    let mut object = ObjectWriter::open(&mut out);
+    object.text("id", id);
+    object.text("type", "Notification");
+    object.text("subscriptionId", &subscription.id);
+    object.time("notifiedAt", notified_at);
+    let data = object.key("data");
+    if options.geojson {
+        // Clause 6.3.8: the data of a GeoJSON notification is a FeatureCollection.
+        render_entities(entities.iter().map(|notified| notified.entity), terms, &options, data);
+    } else {
+        json::write_list(data, entities, |out, notified| {
+            let extras = Extras {
+                previous: notified.previous,
+                show_changes: wanted.show_changes,
+                deleted_at: notified.deleted_at,
+            };
+            let entity = with_deletions(notified);
+            write_entity(&entity, terms, &options, extras, false, out);
+        });
+    }
+    if wanted.endpoint.accept == Accept::JsonLd {
+        object.raw("@context", terms.rendered());
+    }
+    object.close();
+    out
+}
+
+/// Deleted attributes are told by the NGSI-LD Null (clauses 4.5.0, 5.8.6); of a deleted entity
+/// only id, type and the time are told.
+fn with_deletions(notified: &NotifiedEntity) -> Entity {
+    let mut entity = notified.entity.clone();
+    if let Some(deleted_at) = notified.deleted_at {
+        entity.attributes.clear();
+        entity.modified_at = deleted_at;
+        return entity;
+    }
+    let Some(previous) = notified.previous else { return entity };
+    for was in &previous.attributes {
+        let gone: Vec<&Instance> = match entity.find(was.name.as_str()) {
+            None => was.instances.iter().collect(),
+            Some(now) => was.instances.iter().filter(|i| now.find(i.dataset.as_ref()).is_none()).collect(),
+        };
+        if gone.is_empty() {
+            continue;
+        }
+        let nulls = gone.into_iter().map(|instance| Instance {
+            dataset: instance.dataset.clone(),
+            deleted_at: Some(entity.modified_at).filter(|time| *time != Time::UNSET),
+            ..Instance::new(deleted_kind(&instance.kind))
+        });
+        let nulls: Vec<Instance> = nulls.collect();
+        match entity.attributes.iter_mut().find(|attribute| attribute.name == was.name) {
+            Some(attribute) => attribute.instances.extend(nulls),
+            None => entity.attributes.push(Attribute { name: was.name.clone(), instances: nulls }),
+        }
+    }
+    entity
+}
+
+/// The null of each kind (clause 4.5.0).
+fn deleted_kind(kind: &Kind) -> Kind {
+    use city_model::Value;
+    use city_model::value::NGSI_LD_NULL;
+    let null = || Value::text(NGSI_LD_NULL);
+    match kind {
+        Kind::Relationship { .. } => Kind::Relationship { object: null(), object_types: Vec::new() },
+        Kind::LanguageProperty(_) => Kind::LanguageProperty(vec![("@none".into(), null())]),
+        Kind::VocabProperty(_) => Kind::VocabProperty(null()),
+        Kind::JsonProperty(_) => Kind::JsonProperty(null()),
+        Kind::ListProperty(_) => Kind::ListProperty(vec![null()]),
+        Kind::ListRelationship { .. } => Kind::ListRelationship { objects: vec![null()], object_types: Vec::new() },
+        _ => Kind::Property(null()),
+    }
+}

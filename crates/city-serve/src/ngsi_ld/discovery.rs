@@ -1,0 +1,159 @@
+//! Which types and attributes there are (clauses 6.25 to 6.28).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use city_context::{Page, TenantSpace, attributes_of_type};
+use city_model::query::EntitySelector;
+use city_model::{Name, Query, TypeExpr};
+use city_ngsi_ld::discovery::{
+    AttributeInfo, TypeInfo, render_attribute_details, render_attribute_info, render_attribute_list,
+    render_type_details, render_type_info, render_type_list,
+};
+use city_ngsi_ld::query::parse_names;
+use http::{HeaderMap, StatusCode};
+
+use super::request::Ask;
+use crate::city::City;
+use crate::parameters::{Parameters, PathParameters};
+use crate::problem::{Kind, Problem};
+
+/// Entities that are looked at to learn of which kinds an attribute is.
+const SAMPLE_ENTITIES: usize = 200;
+
+fn id_of(kind: &str) -> String {
+    format!("urn:ngsi-ld:{kind}:{}", uuid::Uuid::new_v4())
+}
+
+fn one_name(path: &PathParameters, part: &'static str, ask: &Ask) -> Result<Name, Problem> {
+    let mut names = parse_names(part, path.get(part)?, &ask.terms)?;
+    match (names.pop(), names.is_empty()) {
+        (Some(name), true) => Ok(name),
+        _ => Err(Problem::new(Kind::BadRequestData, "NLD-002", format!("The path must name one {part}."))),
+    }
+}
+
+/// Implements 6.25.3.1 (5.7.5, 5.7.6).
+pub async fn list_types(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    parameters.only(&["details", "local"])?;
+    let ask = Ask::reading(&city, &headers, false).await?;
+    let space = city.context.tenant(&ask.permit)?;
+    let mut names: Vec<Name> = space.index.read().types().map(|(name, _)| name.clone()).collect();
+    names.sort();
+    let body = if parameters.find("details") == Some("true") {
+        let details: Vec<TypeInfo> = names.iter().map(|name| type_info(&space, name, &ask)).collect();
+        render_type_details(&details, &ask.terms, ask.embeds_context())
+    } else {
+        render_type_list(&id_of("EntityTypeList"), &names, &ask.terms, ask.embeds_context())
+    };
+    Ok(ask.answer(StatusCode::OK, body))
+}
+
+fn type_info(space: &TenantSpace, name: &Name, ask: &Ask) -> TypeInfo {
+    let entity_count = space.index.read().of_type(name).map_or(0, |set| set.len());
+    let attributes = attributes_of_type(space, name)
+        .into_iter()
+        .filter(|(attribute, _)| ask.permit.mask().allows(attribute.as_str()))
+        .map(|(attribute, attribute_count)| AttributeInfo {
+            name: attribute,
+            attribute_count,
+            attribute_types: Vec::new(),
+            type_names: Vec::new(),
+        })
+        .collect();
+    TypeInfo { name: name.clone(), entity_count, attributes }
+}
+
+/// Implements 6.26.3.1 (5.7.7).
+pub async fn retrieve_type(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    path: PathParameters,
+) -> Result<Response, Problem> {
+    let ask = Ask::reading(&city, &headers, false).await?;
+    let name = one_name(&path, "type", &ask)?;
+    let space = city.context.tenant(&ask.permit)?;
+    let mut info = type_info(&space, &name, &ask);
+    if info.entity_count == 0 {
+        let detail = format!("There is no entity of type {name}.");
+        return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
+    }
+    let types = Some(TypeExpr::Type(name));
+    let selectors = vec![EntitySelector { types, ..EntitySelector::default() }];
+    let sample = sample(&city, &ask, Query { selectors, ..Query::default() })?;
+    for attribute in &mut info.attributes {
+        attribute.attribute_types = kinds(&sample, &attribute.name);
+    }
+    Ok(ask.answer(StatusCode::OK, render_type_info(&info, &ask.terms, ask.embeds_context())))
+}
+
+fn sample(city: &City, ask: &Ask, query: Query) -> Result<Vec<Arc<city_model::Entity>>, Problem> {
+    let page = Page { offset: 0, limit: SAMPLE_ENTITIES, count: false };
+    Ok(tokio::task::block_in_place(|| city.context.query(&ask.permit, &query, page))?.entities)
+}
+
+fn kinds(entities: &[Arc<city_model::Entity>], name: &Name) -> Vec<&'static str> {
+    let instances = entities.iter().filter_map(|entity| entity.find(name.as_str())).flat_map(|a| &a.instances);
+    let kinds: BTreeSet<&'static str> = instances.map(|instance| instance.kind.type_name()).collect();
+    kinds.into_iter().collect()
+}
+
+fn attribute_info(space: &TenantSpace, name: &Name) -> AttributeInfo {
+    let index = space.index.read();
+    let having = index.with_attribute(name.as_str());
+    let mut type_names: Vec<Name> = match having {
+        Some(having) => {
+            index.types().filter(|(_, set)| !set.is_disjoint(having)).map(|(name, _)| name.clone()).collect()
+        }
+        None => Vec::new(),
+    };
+    type_names.sort();
+    let attribute_count = having.map_or(0, |set| set.len());
+    AttributeInfo { name: name.clone(), attribute_count, attribute_types: Vec::new(), type_names }
+}
+
+/// Implements 6.27.3.1 (5.7.8, 5.7.9).
+pub async fn list_attributes(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    parameters.only(&["details", "local"])?;
+    let ask = Ask::reading(&city, &headers, false).await?;
+    let space = city.context.tenant(&ask.permit)?;
+    let mut names: Vec<Name> = space.index.read().attributes().map(|(name, _)| name.clone()).collect();
+    names.retain(|name| ask.permit.mask().allows(name.as_str()));
+    names.sort();
+    let body = if parameters.find("details") == Some("true") {
+        let details: Vec<AttributeInfo> = names.iter().map(|name| attribute_info(&space, name)).collect();
+        render_attribute_details(&details, &ask.terms, ask.embeds_context())
+    } else {
+        render_attribute_list(&id_of("AttributeList"), &names, &ask.terms, ask.embeds_context())
+    };
+    Ok(ask.answer(StatusCode::OK, body))
+}
+
+/// Implements 6.28.3.1 (5.7.10).
+pub async fn retrieve_attribute(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    path: PathParameters,
+) -> Result<Response, Problem> {
+    let ask = Ask::reading(&city, &headers, false).await?;
+    let name = one_name(&path, "attrId", &ask)?;
+    let space = city.context.tenant(&ask.permit)?;
+    let mut info = attribute_info(&space, &name);
+    if info.attribute_count == 0 || !ask.permit.mask().allows(name.as_str()) {
+        let detail = format!("No entity has an attribute {name}.");
+        return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
+    }
+    let sample = sample(&city, &ask, Query { attributes: vec![name.clone()], ..Query::default() })?;
+    info.attribute_types = kinds(&sample, &name);
+    Ok(ask.answer(StatusCode::OK, render_attribute_info(&info, &ask.terms, ask.embeds_context())))
+}

@@ -1,0 +1,242 @@
+//! What every NGSI-LD request has: a tenant, a permit, an @context, and a form for the answer.
+//!
+//! Headers and body come in; the terms to read the body with and the way to render the answer go
+//! out (clauses 6.3.4, 6.3.5, 6.3.14).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use city_model::{EntityId, Permit, TenantName};
+use city_ngsi_ld::{ContextDocument, ContextSpec, ResolveError, TermMap, split_context};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION};
+
+use crate::city::City;
+use crate::link::context_link;
+use crate::media::{MediaType, accepted, content_type};
+use crate::parameters::PathParameters;
+use crate::problem::{Kind, Problem};
+
+pub const TENANT: HeaderName = HeaderName::from_static("ngsild-tenant");
+pub const RESULTS_COUNT: HeaderName = HeaderName::from_static("ngsild-results-count");
+const PURPOSE: HeaderName = HeaderName::from_static("renkei-purpose");
+
+/// Documents that one @context may need to be fetched; each fetch may name another.
+const FETCHES_MAX: usize = 16;
+
+/// Who asks, in which words, and how the answer shall look.
+pub struct Ask {
+    pub permit: Permit,
+    pub terms: Arc<TermMap>,
+    pub media: MediaType,
+    tenant_named: bool,
+}
+
+const WITH_GEO: [MediaType; 3] = [MediaType::Json, MediaType::JsonLd, MediaType::GeoJson];
+const WITHOUT_GEO: [MediaType; 2] = [MediaType::Json, MediaType::JsonLd];
+
+impl Ask {
+    /// A request without a body; its @context stands in a `Link` header.
+    pub async fn reading(city: &City, headers: &HeaderMap, geo: bool) -> Result<Self, Problem> {
+        let media = accepted(headers, if geo { &WITH_GEO } else { &WITHOUT_GEO })?;
+        let spec = match context_link(headers)? {
+            Some(url) => ContextSpec::url(&url)?,
+            None => ContextSpec::core(),
+        };
+        let terms = resolve(city, &spec).await?;
+        let (permit, tenant_named) = permit(city, headers)?;
+        Ok(Self { permit, terms, media, tenant_named })
+    }
+
+    /// A request with a body, whose @context stands in a `Link` header or in the body (6.3.5).
+    pub async fn with_body(city: &City, headers: &HeaderMap, body: &[u8], geo: bool) -> Result<Self, Problem> {
+        let media = accepted(headers, if geo { &WITH_GEO } else { &WITHOUT_GEO })?;
+        let sent = content_type(headers, &[MediaType::Json, MediaType::JsonLd, MediaType::MergePatch])?;
+        let spec = body_context(headers, sent, || Ok(split_context(body)?))?;
+        let terms = resolve(city, &spec).await?;
+        let (permit, tenant_named) = permit(city, headers)?;
+        Ok(Self { permit, terms, media, tenant_named })
+    }
+
+    /// A batch: each element may have an @context of its own; see `element_terms`.
+    pub async fn batch(city: &City, headers: &HeaderMap) -> Result<(Self, MediaType), Problem> {
+        let sent = content_type(headers, &WITHOUT_GEO)?;
+        let spec = match context_link(headers)? {
+            Some(_) if sent == MediaType::JsonLd => return Err(link_and_body()),
+            Some(url) => ContextSpec::url(&url)?,
+            None => ContextSpec::core(),
+        };
+        let terms = resolve(city, &spec).await?;
+        let (permit, tenant_named) = permit(city, headers)?;
+        Ok((Self { permit, terms, media: MediaType::Json, tenant_named }, sent))
+    }
+
+    #[must_use]
+    pub fn embeds_context(&self) -> bool {
+        self.media == MediaType::JsonLd
+    }
+
+    /// An answer with a body in the form that was asked for.
+    #[must_use]
+    pub fn answer(&self, status: StatusCode, body: Vec<u8>) -> Response {
+        let mut response = self.plain(status, Body::from(body));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media.as_str()));
+        if self.media != MediaType::JsonLd
+            && let Some(url) = self.terms.link()
+        {
+            let link = format!("<{url}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"");
+            if let Ok(link) = HeaderValue::try_from(link) {
+                headers.append(LINK, link);
+            }
+        }
+        response
+    }
+
+    /// An answer that is JSON whatever was asked for, such as a batch result.
+    #[must_use]
+    pub fn json(&self, status: StatusCode, body: Vec<u8>) -> Response {
+        let mut response = self.plain(status, Body::from(body));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+
+    #[must_use]
+    pub fn empty(&self, status: StatusCode) -> Response {
+        self.plain(status, Body::empty())
+    }
+
+    #[must_use]
+    pub fn created(&self, path: &str, id: &str) -> Response {
+        let mut response = self.empty(StatusCode::CREATED);
+        if let Ok(location) = HeaderValue::try_from(format!("/ngsi-ld/v1/{path}/{}", encode_path(id))) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        response
+    }
+
+    fn plain(&self, status: StatusCode, body: Body) -> Response {
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        if self.tenant_named
+            && let Ok(tenant) = HeaderValue::try_from(self.permit.tenant().as_str())
+        {
+            response.headers_mut().insert(TENANT, tenant);
+        }
+        response
+    }
+}
+
+fn body_context(
+    headers: &HeaderMap,
+    sent: MediaType,
+    own: impl FnOnce() -> Result<Option<ContextSpec>, Problem>,
+) -> Result<ContextSpec, Problem> {
+    let link = context_link(headers)?;
+    match (sent, link, own()?) {
+        (MediaType::JsonLd, Some(_), _) => Err(link_and_body()),
+        (MediaType::JsonLd, None, Some(spec)) => Ok(spec),
+        (MediaType::JsonLd, None, None) => Err(Problem::new(
+            Kind::BadRequestData,
+            "NLD-005",
+            "A body of type application/ld+json needs a member @context; or send application/json with a Link header.",
+        )),
+        (_, _, Some(_)) => Err(Problem::new(
+            Kind::BadRequestData,
+            "NLD-005",
+            "The body has a member @context; send it as application/ld+json, or name the @context in a Link header.",
+        )),
+        (_, Some(url), None) => Ok(ContextSpec::url(&url)?),
+        (_, None, None) => Ok(ContextSpec::core()),
+    }
+}
+
+fn link_and_body() -> Problem {
+    Problem::new(
+        Kind::BadRequestData,
+        "NLD-005",
+        "A body of type application/ld+json brings its own @context; leave the Link header out.",
+    )
+}
+
+/// The terms of one element of a batch.
+pub async fn element_terms(city: &City, ask: &Ask, sent: MediaType, element: &[u8]) -> Result<Arc<TermMap>, Problem> {
+    match (sent, split_context(element)?) {
+        (MediaType::JsonLd, Some(spec)) => resolve(city, &spec).await,
+        (MediaType::JsonLd, None) | (_, Some(_)) => {
+            body_context(&HeaderMap::new(), sent, || Ok(split_context(element)?)).map(|_| Arc::clone(&ask.terms))
+        }
+        (_, None) => Ok(Arc::clone(&ask.terms)),
+    }
+}
+
+/// The terms of an @context; what is not known yet is fetched through outbound.
+pub async fn resolve(city: &City, spec: &ContextSpec) -> Result<Arc<TermMap>, Problem> {
+    for _ in 0..FETCHES_MAX {
+        match city.contexts.resolve(spec) {
+            Ok(terms) => return Ok(terms),
+            Err(ResolveError::Missing(url)) => fetch(city, &url).await?,
+            Err(ResolveError::Invalid(error)) => return Err(error.into()),
+            Err(error @ ResolveError::Unavailable(_)) => return Err(unavailable(&error.to_string())),
+        }
+    }
+    Err(unavailable(&format!("it needs more than {FETCHES_MAX} documents")))
+}
+
+async fn fetch(city: &City, url: &str) -> Result<(), Problem> {
+    let bytes_max = city_ngsi_ld::context::CONTEXT_BYTES_MAX;
+    let fetched = city.outbound.get(url, "application/ld+json, application/json", bytes_max).await;
+    let fetched = fetched.map_err(|error| unavailable(&format!("{url}: {error}")))?;
+    if !fetched.is_success() {
+        return Err(unavailable(&format!("{url} answered {}", fetched.status)));
+    }
+    let document = ContextDocument::parse(&fetched.body)
+        .map_err(|error| unavailable(&format!("{url} is not a JSON-LD context: {error}")))?;
+    city.contexts.insert(url, document);
+    Ok(())
+}
+
+fn unavailable(why: &str) -> Problem {
+    Problem::new(Kind::LdContextNotAvailable, "NLD-006", format!("The @context cannot be had: {why}"))
+}
+
+/// The tenant of a request and the permit of whoever makes it.
+pub fn permit(city: &City, headers: &HeaderMap) -> Result<(Permit, bool), Problem> {
+    let named = headers.get(&TENANT);
+    let tenant = match named {
+        None => TenantName::default_tenant(),
+        Some(value) => {
+            let text = value.to_str().map_err(|_| {
+                Problem::new(Kind::BadRequestData, "NLD-002", "The header NGSILD-Tenant is not plain ASCII.")
+            })?;
+            TenantName::parse(text)?
+        }
+    };
+    let purpose = headers.get(&PURPOSE).and_then(|value| value.to_str().ok());
+    Ok((city.permit(&tenant, purpose), named.is_some()))
+}
+
+/// The entity id in a path.
+pub fn entity_id(path: &PathParameters) -> Result<EntityId, Problem> {
+    Ok(EntityId::parse(path.get("entityId")?)?)
+}
+
+/// Percent-encodes what a path segment may not hold.
+#[must_use]
+pub fn encode_path(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' | b'@' | b'!' | b'$' | b'\'' => {
+                out.push(char::from(byte));
+            }
+            _ => {
+                use std::fmt::Write;
+                // Writing to memory cannot fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
+}

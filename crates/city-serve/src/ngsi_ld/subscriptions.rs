@@ -1,0 +1,141 @@
+//! Subscriptions (clauses 6.10 and 6.11).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use city_action::{SubscriptionKey, parse_stored};
+use city_model::subscription::DeliveryReport;
+use city_model::{Change, Definition, DefinitionKind, Rejected, Subscription};
+use city_ngsi_ld::subscription::{self, parse_subscription, render_subscription, render_subscriptions};
+use http::header::HeaderValue;
+use http::{HeaderMap, StatusCode};
+
+use super::attributes::options;
+use super::entities::apply_one;
+use super::query::{add_page_links, parse_page};
+use super::request::{Ask, RESULTS_COUNT};
+use crate::body::WholeBody;
+use crate::city::City;
+use crate::parameters::{Parameters, PathParameters};
+use crate::problem::{Kind, Problem};
+
+/// Implements 6.10.3.1 (5.8.1).
+pub async fn create_subscription(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    WholeBody(body): WholeBody,
+) -> Result<Response, Problem> {
+    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let new_id = format!("urn:ngsi-ld:Subscription:{}", uuid::Uuid::new_v4());
+    let subscription = parse_subscription(&body, &ask.terms, &new_id, city.now())?;
+    check_endpoint(&city, &subscription)?;
+    let id = subscription.id.clone();
+    apply_one(&city, &ask, define(&subscription, true)).await?;
+    Ok(ask.created("subscriptions", &id))
+}
+
+fn define(subscription: &Subscription, create: bool) -> Change {
+    let body = subscription::stored(subscription).as_bytes().into();
+    Change::Define(Definition { kind: DefinitionKind::Subscription, id: subscription.id.clone(), body, create })
+}
+
+/// Says at once what a delivery would say later.
+fn check_endpoint(city: &City, subscription: &Subscription) -> Result<(), Problem> {
+    city.outbound.check(&subscription.notification.endpoint.uri).map_err(|error| {
+        let detail = format!("notification.endpoint.uri: {error}");
+        Problem::new(Kind::BadRequestData, "NLD-010", detail)
+    })
+}
+
+fn stored_one(city: &City, ask: &Ask, id: &str) -> Result<Subscription, Problem> {
+    let body = city.context.find_definition(&ask.permit, DefinitionKind::Subscription, id)?;
+    let missing = || Rejected::DefinitionNotFound { what: DefinitionKind::Subscription.noun(), id: id.into() };
+    Ok(parse_stored(&body.ok_or_else(missing)?)?)
+}
+
+fn report(city: &City, ask: &Ask, id: &str) -> Result<Option<DeliveryReport>, Problem> {
+    let tenant = city.context.tenant(&ask.permit)?.number;
+    Ok(city.action.report(&SubscriptionKey { tenant, id: id.into() }))
+}
+
+fn sys_attrs(parameters: &Parameters) -> bool {
+    options(parameters).any(|word| word == "sysAttrs")
+}
+
+/// Implements 6.11.3.1 (5.8.3).
+pub async fn retrieve_subscription(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    path: PathParameters,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    parameters.only(&["options", "format"])?;
+    let ask = Ask::reading(&city, &headers, false).await?;
+    let id = path.get("subscriptionId")?;
+    let found = stored_one(&city, &ask, id)?;
+    let report = report(&city, &ask, id)?;
+    let mut body = Vec::with_capacity(1_024);
+    let (sys_attrs, embed) = (sys_attrs(&parameters), ask.embeds_context());
+    render_subscription(&found, report.as_ref(), city.now(), sys_attrs, embed, &ask.terms, &mut body)?;
+    Ok(ask.answer(StatusCode::OK, body))
+}
+
+/// Implements 6.10.3.2 (5.8.4).
+pub async fn query_subscriptions(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    parameters.only(&["limit", "offset", "count", "options", "format"])?;
+    let ask = Ask::reading(&city, &headers, false).await?;
+    let page = parse_page(&parameters)?;
+    let all = city.context.list_definitions(&ask.permit, DefinitionKind::Subscription)?;
+    let mut shown = Vec::new();
+    for (id, stored) in all.iter().skip(page.offset).take(page.limit) {
+        shown.push((parse_stored(stored)?, report(&city, &ask, id)?));
+    }
+    let mut body = Vec::with_capacity(1_024);
+    render_subscriptions(
+        shown.iter().map(|(subscription, report)| (subscription, report.as_ref())),
+        city.now(),
+        sys_attrs(&parameters),
+        ask.embeds_context(),
+        &ask.terms,
+        &mut body,
+    )?;
+    let mut response = ask.answer(StatusCode::OK, body);
+    if page.count {
+        response.headers_mut().insert(RESULTS_COUNT, HeaderValue::from(all.len()));
+    }
+    let more = all.len() > page.offset.saturating_add(page.limit);
+    add_page_links(&mut response, &ask, ("/ngsi-ld/v1/subscriptions", Some(&parameters)), page, more);
+    Ok(response)
+}
+
+/// Implements 6.11.3.2 (5.8.2).
+pub async fn update_subscription(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    path: PathParameters,
+    WholeBody(body): WholeBody,
+) -> Result<Response, Problem> {
+    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let stored = stored_one(&city, &ask, path.get("subscriptionId")?)?;
+    let updated = subscription::update_subscription(&stored, &body, &ask.terms, city.now())?;
+    check_endpoint(&city, &updated)?;
+    apply_one(&city, &ask, define(&updated, false)).await?;
+    Ok(ask.empty(StatusCode::NO_CONTENT))
+}
+
+/// Implements 6.11.3.3 (5.8.5).
+pub async fn delete_subscription(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    path: PathParameters,
+) -> Result<Response, Problem> {
+    let ask = Ask::reading(&city, &headers, false).await?;
+    let id = path.get("subscriptionId")?.into();
+    apply_one(&city, &ask, Change::Undefine { kind: DefinitionKind::Subscription, id }).await?;
+    Ok(ask.empty(StatusCode::NO_CONTENT))
+}

@@ -1,0 +1,348 @@
+//! The past as it is asked for (clauses 6.18.3.2, 6.19.3.1, 6.24).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use city_context::PastIdentity;
+use city_history::{Past, Series};
+use city_model::change::InstancePosition;
+use city_model::{Attribute, Entity, EntityId, Name, Query, Rejected, TemporalQuery};
+use city_ngsi_ld::query::{parse_names, parse_query_body, parse_temporal_query};
+use city_ngsi_ld::temporal::render_temporal_list;
+use city_ngsi_ld::{TemporalEntity, TemporalInstance, TemporalOptions, render_temporal};
+use city_store::TermNo;
+use city_store::codec::NameNumbers;
+use http::header::{CONTENT_RANGE, HeaderValue};
+use http::{HeaderMap, StatusCode};
+
+use super::attributes::options;
+use super::query::{add_page_links, parse_page, parse_query};
+use super::request::{Ask, RESULTS_COUNT, entity_id};
+use crate::body::WholeBody;
+use crate::city::City;
+use crate::parameters::{Parameters, PathParameters};
+use crate::problem::{Kind, Problem};
+
+/// Most instances of one attribute in one answer; a longer past comes in part (206).
+pub const INSTANCES_MAX: usize = 10_000;
+/// Most entities whose past is looked at for one query.
+const ENTITIES_MAX: usize = 100_000;
+
+const INSTANCE_PREFIX: &str = "urn:ngsi-ld:Instance:";
+
+fn instance_id(position: InstancePosition) -> Box<str> {
+    format!("{INSTANCE_PREFIX}{}-{}", position.seq, position.index).into()
+}
+
+/// The position that an instance id names.
+pub fn parse_instance_id(text: &str) -> Option<InstancePosition> {
+    let (seq, index) = text.strip_prefix(INSTANCE_PREFIX)?.split_once('-')?;
+    Some(InstancePosition { seq: seq.parse().ok()?, index: index.parse().ok()? })
+}
+
+/// What is known of an entity that is or was.
+pub fn past_identity(city: &City, ask: &Ask, id: &EntityId) -> Result<PastIdentity, Problem> {
+    let found = city.context.identity(&ask.permit, id)?;
+    found.ok_or_else(|| Rejected::EntityNotFound(id.clone()).into())
+}
+
+impl City {
+    /// Waits until all that was answered so far can be read in the past.
+    pub async fn history_caught_up(&self) -> Result<(), Problem> {
+        Ok(tokio::task::block_in_place(|| self.history.catch_up())?)
+    }
+}
+
+/// What is asked of the past, beside which entities.
+struct PastAsked {
+    temporal: TemporalQuery,
+    /// Attributes to show; empty means all.
+    attrs: Vec<Name>,
+    simplified: bool,
+    concise: bool,
+    sys_attrs: bool,
+    lang: Option<String>,
+}
+
+impl PastAsked {
+    fn parse(parameters: &Parameters, ask: &Ask) -> Result<Self, Problem> {
+        let find = |name: &str| parameters.find(name);
+        let temporal = parse_temporal_query(
+            find("timerel"),
+            find("timeAt"),
+            find("endTimeAt"),
+            find("timeproperty"),
+            find("lastN"),
+        )?;
+        let attrs = find("attrs").map(|text| parse_names("attrs", text, &ask.terms)).transpose()?.unwrap_or_default();
+        let lang = find("lang").map(str::to_owned);
+        let mut asked = Self { temporal, attrs, simplified: false, concise: false, sys_attrs: false, lang };
+        for word in options(parameters).chain(find("format")) {
+            match word {
+                "temporalValues" | "simplified" => asked.simplified = true,
+                "concise" => asked.concise = true,
+                "sysAttrs" => asked.sys_attrs = true,
+                "normalized" => {}
+                "aggregatedValues" => {
+                    let detail = "aggregatedValues is not supported by this release; ask for temporalValues.";
+                    return Err(Problem::new(Kind::OperationNotSupported, "NLD-003", detail));
+                }
+                other => {
+                    let detail =
+                        format!("\"{other}\" is not known; use normalized, concise, temporalValues or sysAttrs.");
+                    return Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
+                }
+            }
+        }
+        Ok(asked)
+    }
+
+    fn options<'a>(&self, ask: &'a Ask) -> TemporalOptions<'a> {
+        TemporalOptions {
+            simplified: self.simplified,
+            concise: self.concise,
+            sys_attrs: self.sys_attrs,
+            time_property: self.temporal.property,
+            lang: self.lang.clone(),
+            embed_context: ask.embeds_context(),
+            mask: ask.permit.mask(),
+        }
+    }
+}
+
+/// The past of one entity as it will be rendered.
+struct EntityPast {
+    entity: TemporalEntity,
+    cut: bool,
+}
+
+fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked) -> Result<EntityPast, Problem> {
+    let space = city.context.tenant(&ask.permit)?;
+    let attributes: Vec<TermNo> = asked.attrs.iter().filter_map(|name| space.terms.find(name.as_str())).collect();
+    let mut past = Past::default();
+    // Attributes that nobody ever used have no past; asking for nothing would mean everything.
+    if asked.attrs.is_empty() || !attributes.is_empty() {
+        let series = Series {
+            tenant: space.number,
+            entity: identity.number,
+            attributes: &attributes,
+            query: &asked.temporal,
+            instances_max: INSTANCES_MAX,
+        };
+        past = city.history.read(&series, &space.terms)?;
+    }
+    let mut attributes = Vec::with_capacity(past.attributes.len());
+    for (number, instances) in past.attributes {
+        let name = space.terms.name(number).map_err(|error| Problem::internal("CTX-001", &error))?;
+        let instances = instances
+            .into_iter()
+            .map(|past| TemporalInstance { id: instance_id(past.position), instance: past.instance })
+            .collect();
+        attributes.push((Name::from_stored(name), instances));
+    }
+    let entity = TemporalEntity {
+        id: identity.id.clone(),
+        types: identity.identity.types.clone(),
+        scopes: identity.identity.scopes.clone(),
+        attributes,
+        created_at: Some(identity.identity.created_at),
+        modified_at: Some(identity.modified_at),
+        deleted_at: (!identity.is_alive).then_some(identity.modified_at),
+    };
+    Ok(EntityPast { entity, cut: past.cut })
+}
+
+const RETRIEVE_PARAMETERS: [&str; 10] =
+    ["attrs", "timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "options", "format", "lang", "local"];
+
+/// Implements 6.19.3.1 (5.7.3).
+pub async fn retrieve_temporal_entity(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    path: PathParameters,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    parameters.only(&RETRIEVE_PARAMETERS)?;
+    let ask = Ask::reading(&city, &headers, false).await?;
+    let asked = PastAsked::parse(&parameters, &ask)?;
+    let id = entity_id(&path)?;
+    city.history_caught_up().await?;
+    let identity = past_identity(&city, &ask, &id)?;
+    let past = tokio::task::block_in_place(|| read_past(&city, &ask, &identity, &asked))?;
+    if !asked.attrs.is_empty() && past.entity.attributes.is_empty() && !exists_now(&city, &ask, &id, &asked.attrs)? {
+        let detail = format!("Entity {id} has none of the attributes that were asked for.");
+        return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
+    }
+    let mut body = Vec::with_capacity(4_096);
+    render_temporal(&past.entity, &ask.terms, &asked.options(&ask), &mut body);
+    let mut response = ask.answer(StatusCode::OK, body);
+    mark_partial(&mut response, &asked, [&past]);
+    Ok(response)
+}
+
+fn exists_now(city: &City, ask: &Ask, id: &EntityId, attrs: &[Name]) -> Result<bool, Problem> {
+    let entity = city.context.find(&ask.permit, id)?;
+    Ok(entity.is_some_and(|entity| attrs.iter().any(|name| entity.find(name.as_str()).is_some())))
+}
+
+/// 206 with the span of time that the answer holds (clause 6.3.10).
+fn mark_partial<'p>(response: &mut Response, asked: &PastAsked, pasts: impl IntoIterator<Item = &'p EntityPast>) {
+    let mut span: Option<(city_model::Time, city_model::Time)> = None;
+    let mut cut = false;
+    for past in pasts {
+        cut |= past.cut;
+        let instances = past.entity.attributes.iter().flat_map(|(_, instances)| instances);
+        for time in instances.filter_map(|i| i.instance.observed_at.or(Some(i.instance.modified_at))) {
+            span = Some(span.map_or((time, time), |(from, to)| (from.min(time), to.max(time))));
+        }
+    }
+    let (true, Some((from, to))) = (cut, span) else { return };
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    let size = asked.temporal.last_n.map_or_else(|| "*".to_owned(), |n| n.to_string());
+    let (from, to) = if asked.temporal.last_n.is_some() { (to, from) } else { (from, to) };
+    if let Ok(range) = HeaderValue::try_from(format!("date-time {from}-{to}/{size}")) {
+        response.headers_mut().insert(CONTENT_RANGE, range);
+    }
+}
+
+const QUERY_PARAMETERS: [&str; 24] = [
+    "id",
+    "type",
+    "idPattern",
+    "attrs",
+    "q",
+    "csf",
+    "georel",
+    "geometry",
+    "coordinates",
+    "geoproperty",
+    "scopeQ",
+    "timerel",
+    "timeAt",
+    "endTimeAt",
+    "timeproperty",
+    "lastN",
+    "options",
+    "format",
+    "lang",
+    "limit",
+    "offset",
+    "count",
+    "local",
+    "datasetId",
+];
+
+/// Implements 6.18.3.2 (5.7.4).
+pub async fn query_temporal_entities(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    parameters.only(&QUERY_PARAMETERS)?;
+    let ask = Ask::reading(&city, &headers, false).await?;
+    let asks = ["type", "attrs", "q", "georel", "id", "idPattern"].iter().any(|name| parameters.find(name).is_some());
+    if !asks && parameters.find("local") != Some("true") {
+        let detail = "Ask for something: type, attrs, q, georel, id or idPattern; or local=true for everything.";
+        return Err(Problem::new(Kind::BadRequestData, "NLD-008", detail));
+    }
+    let query = parse_query(&parameters, &ask.terms)?;
+    let asked = PastAsked::parse(&parameters, &ask)?;
+    answer(&city, &ask, &query, &asked, &parameters, "/ngsi-ld/v1/temporal/entities").await
+}
+
+/// Implements 6.24.3.1 (5.7.4 by POST).
+pub async fn query_by_post(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    parameters: Parameters,
+    WholeBody(body): WholeBody,
+) -> Result<Response, Problem> {
+    parameters.only(&["limit", "offset", "count", "options", "format", "local", "lang"])?;
+    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let mut asked = PastAsked::parse(&parameters, &ask)?;
+    let parsed = parse_query_body(&body, &ask.terms)?;
+    if let Some(temporal) = parsed.temporal {
+        asked.temporal = temporal;
+    }
+    asked.attrs = parsed.attrs;
+    asked.lang = parsed.lang.or(asked.lang);
+    answer(&city, &ask, &parsed.query, &asked, &parameters, "/ngsi-ld/v1/temporal/entityOperations/query").await
+}
+
+async fn answer(
+    city: &Arc<City>,
+    ask: &Ask,
+    query: &Query,
+    asked: &PastAsked,
+    parameters: &Parameters,
+    path: &str,
+) -> Result<Response, Problem> {
+    let page = parse_page(parameters)?;
+    city.history_caught_up().await?;
+    let (found, matched, more) = tokio::task::block_in_place(|| select(city, ask, query, asked, page))?;
+    let mut body = Vec::with_capacity(4_096);
+    render_temporal_list(found.iter().map(|past| &past.entity), &ask.terms, &asked.options(ask), &mut body);
+    let mut response = ask.answer(StatusCode::OK, body);
+    if page.count {
+        response.headers_mut().insert(RESULTS_COUNT, HeaderValue::from(matched));
+    }
+    mark_partial(&mut response, asked, &found);
+    add_page_links(&mut response, ask, (path, Some(parameters)), page, more);
+    Ok(response)
+}
+
+/// The page of entities whose past answers, the number that do, and whether there are more.
+fn select(
+    city: &City,
+    ask: &Ask,
+    query: &Query,
+    asked: &PastAsked,
+    page: city_context::Page,
+) -> Result<(Vec<EntityPast>, usize, bool), Problem> {
+    let candidates = city.context.identities(&ask.permit, query)?;
+    if candidates.len() > ENTITIES_MAX {
+        let detail =
+            format!("The past of {} entities would have to be read; narrow the query by type or id.", candidates.len());
+        return Err(Problem::new(Kind::TooComplexQuery, "NLD-009", detail));
+    }
+    let (mut found, mut matched, mut more) = (Vec::new(), 0usize, false);
+    for (_, id) in candidates {
+        let Some(identity) = city.context.identity(&ask.permit, &id)? else { continue };
+        let past = read_past(city, ask, &identity, asked)?;
+        if !answers(&past, query, asked) {
+            continue;
+        }
+        matched += 1;
+        if matched > page.offset {
+            if found.len() < page.limit {
+                found.push(past);
+            } else {
+                more = true;
+                if !page.count {
+                    break;
+                }
+            }
+        }
+    }
+    Ok((found, matched, more))
+}
+
+/// Conditions hold where any instance in the span fulfils them (clause 5.7.4).
+fn answers(past: &EntityPast, query: &Query, asked: &PastAsked) -> bool {
+    if past.entity.attributes.is_empty() && (asked.temporal.relation.is_some() || !asked.attrs.is_empty()) {
+        return false;
+    }
+    if query.filter.is_none() && query.geo.is_none() && query.scope.is_none() {
+        return true;
+    }
+    let mut entity = Entity::new(past.entity.id.clone(), past.entity.types.clone());
+    entity.scopes.clone_from(&past.entity.scopes);
+    for (name, instances) in &past.entity.attributes {
+        let instances = instances.iter().map(|one| one.instance.clone()).collect();
+        entity.attributes.push(Attribute { name: name.clone(), instances });
+    }
+    let conditions =
+        Query { filter: query.filter.clone(), geo: query.geo.clone(), scope: query.scope.clone(), ..Query::default() };
+    conditions.matches(&entity)
+}

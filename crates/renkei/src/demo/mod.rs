@@ -1,0 +1,3 @@
+//! The demo: one coherent simulated town that a person may break without harm.
+
+pub mod town;
