@@ -249,6 +249,32 @@ impl Context {
         Ok(found)
     }
 
+    /// Up to `limit` matching entities with numbers above `after`, and the number to go on from;
+    /// `None` when there are no more. Costs the same at the end of a long answer as at its start.
+    pub fn query_after(
+        &self,
+        permit: &Permit,
+        query: &Query,
+        after: u32,
+        limit: usize,
+    ) -> Result<(Vec<Arc<Entity>>, Option<u32>), Error> {
+        let space = self.reading(permit)?;
+        let mut candidates = select::candidates(&space.index.read(), query, permit);
+        candidates.set.remove_range(..=after);
+        let mut entities = Vec::new();
+        for number in &candidates.set {
+            let Some(image) = self.image(&space, number)? else { continue };
+            let Some(entity) = select::seen_by(permit, &image.entity) else { continue };
+            if candidates.exact || query.matches(&entity) {
+                entities.push(entity);
+                if entities.len() >= limit {
+                    return Ok((entities, Some(number)));
+                }
+            }
+        }
+        Ok((entities, None))
+    }
+
     /// Which indexes a query uses, and how many entities have to be looked at.
     pub fn explain(&self, permit: &Permit, query: &Query) -> Result<(Vec<&'static str>, u64), Error> {
         let space = self.reading(permit)?;

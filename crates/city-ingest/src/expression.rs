@@ -23,7 +23,7 @@ pub const EXPRESSION_BYTES_MAX: usize = 4_096;
 /// Most words and symbols of an expression; the parser recurses with them before there is a tree to look at.
 pub const EXPRESSION_TOKENS_MAX: usize = 400;
 /// Deepest nesting of an expression; each level costs stack.
-pub const EXPRESSION_DEPTH_MAX: usize = 64;
+pub const EXPRESSION_DEPTH_MAX: usize = 32;
 
 /// The names an expression may use.
 const VARIABLES: [&str; 4] = ["row", "geometry", "feature_id", "line"];
@@ -179,27 +179,14 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Symbols and words outside of texts: a chain of operators nests as brackets do, and the parser recurses.
+/// Words and symbols, those inside of texts too (telling them apart would need the parser that this guards).
+/// A chain of operators nests as brackets do, and the parser recurses with it.
 fn count_tokens(source: &str) -> usize {
-    let (mut count, mut quote, mut escaped, mut in_word) = (0, None, false, false);
+    let (mut count, mut in_word) = (0, false);
     for c in source.chars() {
-        if let Some(end) = quote {
-            match c {
-                _ if escaped => escaped = false,
-                '\\' => escaped = true,
-                _ if c == end => quote = None,
-                _ => {}
-            }
-            continue;
-        }
         let word = c.is_alphanumeric() || c == '_';
-        if (word && !in_word) || !(word || c.is_whitespace()) {
-            count += 1;
-        }
+        count += usize::from((word && !in_word) || !(word || c.is_whitespace()));
         in_word = word;
-        if matches!(c, '"' | '\'') {
-            quote = Some(c);
-        }
     }
     count
 }

@@ -15,11 +15,14 @@ use crate::meter::{EVALUATION_BUDGET, METER, Meter};
 use crate::value::{from_val, to_val};
 use crate::zone::{self, Zone};
 
+/// Code lists by name; of each, values by code.
+pub(crate) type CodeLists = HashMap<Box<str>, HashMap<Box<str>, Item<'static>>>;
+
 /// What functions take from the mapping beside their arguments.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) zone: Option<Zone>,
-    pub(crate) codes: HashMap<Box<str>, HashMap<Box<str>, Item<'static>>>,
+    pub(crate) codes: CodeLists,
 }
 
 /// One function, and how many arguments it takes.

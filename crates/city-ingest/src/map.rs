@@ -107,6 +107,8 @@ impl<'m> Mapper<'m> {
             }
         }
         let id = match self.evaluate(&mapping.id, row, "id")? {
+            // "urn:ngsi-ld:Building:" + a blank cell would be one entity for many rows.
+            Item::Text(id) if id.ends_with([':', '/']) => return Err(format!("id: nothing follows {id}")),
             Item::Text(id) if !id.trim().is_empty() => id,
             Item::Null | Item::Text(_) => return Err("id: it is blank".to_owned()),
             other => return Err(format!("id: it must be a text, not {}", other.type_name())),

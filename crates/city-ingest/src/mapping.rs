@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::decode::{Encoding, Format};
 use crate::error::Error;
 use crate::expression::{Expression, Language};
-use crate::function::{Settings, halfwidth};
+use crate::function::{CodeLists, Settings, halfwidth};
 use crate::item::{Item, write_text};
 use crate::spec::{
     AttributeSpec, Cel, EmitSpec, InstanceSpec, KeepSpec, KindSpec, MappingSpec, OneOrMany, Ordered, SourceSpec,
@@ -21,6 +21,8 @@ use crate::zone::Zone;
 pub const MAPPING_BYTES_MAX: usize = 256 * 1024;
 /// Most attributes of a mapping, sub-attributes counted.
 pub const ATTRIBUTES_MAX: usize = 1_000;
+/// Stack of the thread that parses expressions.
+const PARSER_STACK_BYTES: usize = 32 * 1024 * 1024;
 /// The version of the language that this program reads.
 pub const LANGUAGE_VERSION: u32 = 1;
 
@@ -103,13 +105,25 @@ impl Mapping {
             return Err(Error::MappingTooLong { max: MAPPING_BYTES_MAX });
         }
         let spec = serde_yaml_ng::from_str(yaml).map_err(|error| Error::Mapping(error.to_string()))?;
-        Self::compile(spec).map_err(Error::Mapping)
+        Self::compile_apart(spec)
     }
 
     /// The same, for a `map:` that stands inside a larger document.
     pub fn from_yaml(value: serde_yaml_ng::Value) -> Result<Self, Error> {
         let spec = MappingSpec::deserialize(value).map_err(|error| Error::Mapping(error.to_string()))?;
-        Self::compile(spec).map_err(Error::Mapping)
+        Self::compile_apart(spec)
+    }
+
+    /// The parser of expressions recurses some kilobytes deep for each symbol; it gets a stack that holds
+    /// `EXPRESSION_TOKENS_MAX` of them whatever thread asks.
+    fn compile_apart(spec: MappingSpec) -> Result<Self, Error> {
+        let thread = std::thread::Builder::new().name("mapping".to_owned()).stack_size(PARSER_STACK_BYTES);
+        let compiled = thread.spawn(move || Self::compile(spec)).map(std::thread::JoinHandle::join);
+        match compiled {
+            Ok(Ok(mapping)) => mapping.map_err(Error::Mapping),
+            Ok(Err(_)) => Err(Error::Mapping("the parser of expressions failed".to_owned())),
+            Err(error) => Err(Error::Mapping(format!("no thread to parse it: {error}"))),
+        }
     }
 
     #[must_use]
@@ -257,7 +271,7 @@ fn encoding(spec: &MappingSpec) -> Result<Encoding, String> {
     Ok(Encoding { format: spec.format, delimiter })
 }
 
-fn codes(spec: Ordered<Ordered<Item<'static>>>) -> Result<HashMap<Box<str>, HashMap<Box<str>, Item<'static>>>, String> {
+fn codes(spec: Ordered<Ordered<Item<'static>>>) -> Result<CodeLists, String> {
     let mut lists = HashMap::new();
     for (name, list) in spec.0 {
         if list.0.is_empty() {
@@ -347,14 +361,18 @@ fn check_unit(unit: &str) -> Result<(), String> {
 }
 
 /// CIM 009 clause 4.6.2: a letter, then letters, digits and underscores, of any script; or an IRI.
+fn is_name(name: &str) -> bool {
+    let mut letters = name.chars();
+    let plain = letters.next().is_some_and(char::is_alphabetic) && letters.all(|c| c.is_alphanumeric() || c == '_');
+    plain || (name.contains(':') && city_model::name::is_uri(name))
+}
+
 fn check_name(name: &str) -> Result<(), String> {
     const TAKEN: [&str; 8] = ["id", "type", "scope", "@context", "createdAt", "modifiedAt", "deletedAt", "expiresAt"];
     if TAKEN.contains(&name) {
         return Err(format!("\"{name}\" is a name of NGSI-LD itself"));
     }
-    let mut letters = name.chars();
-    let plain = letters.next().is_some_and(char::is_alphabetic) && letters.all(|c| c.is_alphanumeric() || c == '_');
-    if plain || (name.contains(':') && city_model::name::is_uri(name)) {
+    if is_name(name) {
         return Ok(());
     }
     let hint = attribute_name(name).map(|better| format!("; {better} would do")).unwrap_or_default();
@@ -385,12 +403,8 @@ pub(crate) fn attribute_name(column: &str) -> Result<String, String> {
 }
 
 fn write_names(names: &OneOrMany<String>, out: &mut Vec<u8>) -> Result<(), String> {
-    for name in &names.0 {
-        let mut letters = name.chars();
-        let plain = letters.next().is_some_and(char::is_alphabetic) && letters.all(|c| c.is_alphanumeric() || c == '_');
-        if !plain && !(name.contains(':') && city_model::name::is_uri(name)) {
-            return Err(format!("\"{name}\" is no type name"));
-        }
+    if let Some(name) = names.0.iter().find(|name| !is_name(name)) {
+        return Err(format!("\"{name}\" is no type name"));
     }
     match names.0.as_slice() {
         [] => return Err("the list is empty".to_owned()),

@@ -1,4 +1,5 @@
 //! Golden answers of the mapping language: an expression, a row, the attribute that comes out.
+#![allow(clippy::unwrap_used, reason = "a failed test may say so by a panic")]
 
 mod support;
 
@@ -277,4 +278,20 @@ fn readings_of_one_entity_go_into_one_document() {
     assert_eq!((report.read, report.mapped, report.skipped, report.rejected, report.readings), (5, 2, 2, 1, 3));
     assert_eq!(outcome.rejected[0].input, "1,,7,0");
     assert!(outcome.rejected[0].reason.contains("observedAt is blank"));
+}
+
+#[test]
+fn the_mappings_in_the_documentation_are_valid() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let mut count = 0;
+    for page in ["reference/mapping.md", "guides/import.md"] {
+        let text = std::fs::read_to_string(docs.join(page)).unwrap();
+        for block in text.split("```yaml").skip(1).filter_map(|block| block.split("```").next()) {
+            if block.contains("\nformat:") {
+                city_ingest::Mapping::parse(block).unwrap_or_else(|error| panic!("{page}: {error}\n{block}"));
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 3, "{count} mappings found");
 }

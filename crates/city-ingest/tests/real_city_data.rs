@@ -1,4 +1,5 @@
 //! The files of Koto and its surroundings go through their committed mappings with the known counts.
+#![allow(clippy::unwrap_used, reason = "a failed test may say so by a panic")]
 
 mod support;
 
@@ -120,8 +121,9 @@ fn all_columns_of_the_accidents_are_kept() {
     };
     let report = import(decoder, &mapping, send, |row| panic!("{row:?}")).unwrap();
     assert_eq!((report.read, report.mapped), (113_050, 113_050));
-    // id is in the URI, lon and lat make one location; provider and licence are added: 66 - 2 - ... per row.
-    assert_eq!(attributes, cells - 2 * 113_050 + 2 * 113_050, "no cell is lost");
+    // Of each row, id goes into the URI and lon and lat into one location; provider and licence are added.
+    let (folded, added) = (2 * 113_050, 2 * 113_050);
+    assert_eq!(attributes, cells - folded + added, "no cell is lost");
     let first = first.unwrap();
     assert_eq!(first["accidentDate"]["value"], json!({"@type": "DateTime", "@value": "2019-01-02T18:28:00Z"}));
     assert_eq!(first["severity"]["value"], "fatal");
@@ -195,7 +197,7 @@ fn weather_readings_are_grouped_by_station_and_blanks_are_gaps() {
     );
 }
 
-/// The whole file takes half a minute in the profile of the tests: `cargo test -- --ignored`.
+/// The whole file takes a quarter of a minute: `cargo test --profile ci -p city-ingest -- --ignored all_weather`.
 #[test]
 #[ignore = "4.3 million rows"]
 fn all_weather_rows_are_read() {
@@ -234,4 +236,25 @@ fn a_mapping_that_names_a_column_wrongly_is_refused_before_the_first_row() {
     let columns: Vec<Box<str>> = ["amdno", "lat", "kjName"].map(Into::into).to_vec();
     let error = Mapper::new(&mapping, "stations.csv", Some(&columns)).err().unwrap().to_string();
     assert!(error.contains("stations.csv has no column") && error.contains("\"lon\""), "{error}");
+}
+
+/// Rows a second on one core, for docs: `cargo test --profile ci -p city-ingest -- --ignored rates --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn rates_of_the_interpreter_and_of_the_short_form() {
+    use std::fmt::Write;
+    const ROWS: u32 = 200_000;
+    let mut text = "id,a\n".to_owned();
+    (0..ROWS).for_each(|n| writeln!(text, "{n},{n}.5").unwrap());
+    for expression in ["number(row.a)", "row.a == \"1\" ? null : number(row.a)", "[1,2,3].map(x, x * 2)"] {
+        let quoted = serde_json::to_string(expression).unwrap();
+        let yaml = format!("format: csv\nid: '\"urn:x:\" + row.id'\ntype: T\nattributes: {{a: {quoted}}}\n");
+        let mapping = city_ingest::Mapping::parse(&yaml).unwrap();
+        let reader = Box::new(std::io::Cursor::new(text.clone().into_bytes()));
+        let decoder = city_ingest::Decoder::open("rows", reader, mapping.encoding(), false).unwrap();
+        let start = std::time::Instant::now();
+        let report = import(decoder, &mapping, |_| Ok::<(), Infallible>(()), |row| panic!("{row:?}")).unwrap();
+        let each = start.elapsed().as_secs_f64() / f64::from(ROWS);
+        eprintln!("{expression}: {:.2} µs a row, {} rows", each * 1e6, report.mapped);
+    }
 }

@@ -147,3 +147,49 @@ fn rendered(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     write(&mut out);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn each_rendering_has_the_members_of_its_table() {
+        let terms = TermMap::core();
+        let speed = AttributeInfo {
+            name: terms.expand("speed"),
+            attribute_count: 3,
+            attribute_types: vec!["Property"],
+            type_names: vec![terms.expand("Car")],
+        };
+        let car = TypeInfo { name: terms.expand("Car"), entity_count: 2, attributes: vec![speed.clone()] };
+        let json = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).unwrap();
+        let (car_iri, speed_iri) = (car.name.as_str(), speed.name.as_str());
+        assert_eq!(
+            json(render_type_list("urn:l:1", [&car.name], &terms, false)),
+            json!({"id": "urn:l:1", "type": "EntityTypeList", "typeList": ["Car"]})
+        );
+        assert_eq!(
+            json(render_attribute_list("urn:l:1", [&speed.name], &terms, false)),
+            json!({"id": "urn:l:1", "type": "AttributeList", "attributeList": ["speed"]})
+        );
+        assert_eq!(
+            json(render_type_details(std::slice::from_ref(&car), &terms, false)),
+            json!([{"id": car_iri, "type": "EntityType", "typeName": "Car", "attributeNames": ["speed"]}])
+        );
+        assert_eq!(
+            json(render_type_info(&car, &terms, false)),
+            json!({"id": car_iri, "type": "EntityTypeInfo", "typeName": "Car", "entityCount": 2, "attributeDetails":
+                [{"id": speed_iri, "type": "Attribute", "attributeName": "speed", "attributeTypes": ["Property"]}]})
+        );
+        assert_eq!(
+            json(render_attribute_details(std::slice::from_ref(&speed), &terms, false)),
+            json!([{"id": speed_iri, "type": "Attribute", "attributeName": "speed", "typeNames": ["Car"]}])
+        );
+        assert_eq!(
+            json(render_attribute_info(&speed, &terms, false)),
+            json!({"id": speed_iri, "type": "Attribute", "attributeName": "speed", "attributeCount": 3,
+                "attributeTypes": ["Property"], "typeNames": ["Car"]})
+        );
+    }
+}

@@ -18,7 +18,10 @@ pub mod subscription;
 pub mod temporal;
 
 pub use context::{ContextDocument, ContextSpec, ContextStore, ResolveError, TermMap};
-pub use entity::{Mode, parse_attribute_instances, parse_batch, parse_entity, parse_fragment, peek_id, split_context};
+pub use entity::{
+    Mode, RefusedId, parse_attribute_instances, parse_batch, parse_entity, parse_fragment, parse_ids, parse_raw_entity,
+    peek_id, split_context,
+};
 pub use error::{Error, ErrorKind};
 pub use problem::{Problem, ProblemType};
 pub use render::{Format, RenderOptions, render_entities, render_entity};

@@ -1,5 +1,7 @@
 //! @context handling: core contexts by exact URL, user terms, precedence, bounds.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use city_ngsi_ld::context::{CONTEXT_DEPTH_MAX, CORE_URL};
 use city_ngsi_ld::{ContextDocument, ContextSpec, ContextStore, ResolveError};
 

@@ -1,5 +1,7 @@
 //! Entities in and out: tables of documents and answers.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use city_model::{AttributeMask, Entity, EntityId, Kind, Name, Time};
 use city_ngsi_ld::context::TermMap;
 use city_ngsi_ld::{

@@ -1,5 +1,7 @@
 //! Query texts and what they mean, or where they go wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use city_model::geometry::GeoRelation;
 use city_model::query::Query;
 use city_model::temporal::TimeRelation;

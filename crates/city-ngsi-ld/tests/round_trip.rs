@@ -1,5 +1,7 @@
 //! Whatever the model can say survives being written and read, in both lossless forms.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use city_model::value::{NGSI_LD_NULL, Value};
 use city_model::{Attribute, DatasetId, Entity, EntityId, Geometry, Instance, Kind, Name, Position, Scope, Time};
 use city_ngsi_ld::context::{ContextSpec, ContextStore, TermMap};
@@ -147,8 +149,6 @@ fn entity() -> impl Strategy<Value = Entity> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn an_entity_reads_back_as_it_was(entity in entity()) {
         let terms = terms();

@@ -3,6 +3,8 @@
 //!
 //! `RENKEI_BLESS=1` writes the two lists anew; read the difference before it is committed.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;

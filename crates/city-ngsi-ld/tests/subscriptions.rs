@@ -1,5 +1,7 @@
 //! Subscriptions: accepted, refused by name, kept, changed, shown, and what they send.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use city_model::subscription::{Accept, DeliveryReport, NotificationFormat, Trigger};
 use city_model::{AttributeMask, Time};
 use city_ngsi_ld::context::{ContextSpec, ContextStore, TermMap};

@@ -1,5 +1,7 @@
 //! The past as bytes (clauses 4.5.6 to 4.5.9).
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use city_model::temporal::TimeProperty;
 use city_model::{AttributeMask, Name, Time};
 use city_ngsi_ld::context::TermMap;

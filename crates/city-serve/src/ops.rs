@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use city_action::SubscriptionKey;
 use city_model::{DefinitionKind, Rejected};
+use city_ngsi_ld::{RenderOptions, render_entity};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
@@ -13,7 +16,7 @@ use crate::city::City;
 use crate::doors::{Effect, Operation};
 use crate::ngsi_ld::{parse_query, permit_of, reading};
 use crate::parameters::{Parameters, PathParameters};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// Subscriptions that a report lists at most.
 const LISTED_MAX: usize = 100;
@@ -25,6 +28,7 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
     let replays = "/ops/v1/subscriptions/{subscriptionId}/replay";
     vec![
         Operation::new(door, ours, "doctor", Method::GET, "/ops/v1/doctor", Effect::Read, doctor),
+        Operation::new(door, ours, "export", Method::GET, "/ops/v1/export", Effect::Read, export),
         Operation::new(door, ours, "explain", Method::GET, "/ops/v1/explain", Effect::Read, explain),
         Operation::new(door, ours, "list_dead_letters", Method::GET, letters, Effect::Read, list_dead_letters),
         Operation::new(door, ours, "replay", Method::POST, replays, Effect::Define, replay),
@@ -89,6 +93,40 @@ async fn doctor(State(city): State<Arc<City>>, headers: HeaderMap) -> Result<Jso
         "followers": {"historyBehind": history_behind, "matcherBehind": matcher_behind},
         "failingSubscriptions": subscriptions,
     })))
+}
+
+/// Header that says where the next part of an export begins.
+pub const NEXT: HeaderName = HeaderName::from_static("renkei-next");
+/// Entities in one part of an export, at most.
+pub const EXPORT_ENTITIES_MAX: usize = 5_000;
+
+/// Entities that match, a normalised document a line, from `after` on; far pages cost no more than near ones.
+async fn export(
+    State(city): State<Arc<City>>,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    let (permit, terms) = reading(&city, &headers).await?;
+    let query = parse_query(&parameters, &terms)?;
+    let number = |name: &'static str| match parameters.find(name).map(str::parse::<u32>) {
+        None => Ok(None),
+        Some(Ok(number)) => Ok(Some(number)),
+        Some(Err(_)) => Err(Problem::new(Kind::BadRequestData, "NLD-002", format!("{name} is not a whole number."))),
+    };
+    let after = number("after")?.unwrap_or(0);
+    let limit = number("limit")?.map_or(EXPORT_ENTITIES_MAX, |limit| limit as usize).clamp(1, EXPORT_ENTITIES_MAX);
+    let (entities, next) = tokio::task::block_in_place(|| city.context.query_after(&permit, &query, after, limit))?;
+    let options = RenderOptions { mask: permit.mask(), ..RenderOptions::default() };
+    let mut body = Vec::with_capacity(1_024 * entities.len());
+    for entity in &entities {
+        render_entity(entity, &terms, &options, &mut body);
+        body.push(b'\n');
+    }
+    let mut response = ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response();
+    if let Some(next) = next {
+        response.headers_mut().insert(NEXT, HeaderValue::from(next));
+    }
+    Ok(response)
 }
 
 /// Which indexes a query would use, and how many entities it would look at.

@@ -243,6 +243,19 @@ impl View {
         self.database.persist(PersistMode::SyncAll).map_err(engine)
     }
 
+    /// Reads every stored value against its checksum; how many there are.
+    pub fn check(&self) -> Result<u64, Error> {
+        let mut values = 0;
+        for space in SPACES {
+            for guard in self.keyspace(space).iter() {
+                let (key, value) = guard.into_inner().map_err(engine)?;
+                verified(space, &key, value)?;
+                values += 1;
+            }
+        }
+        Ok(values)
+    }
+
     pub fn disk_bytes(&self) -> Result<u64, Error> {
         self.database.disk_space().map_err(engine)
     }

@@ -1,1 +1,87 @@
-fn main(){}
+//! The City OS in one binary. What each command does stands in the module of its name; here is
+//! the table of contents.
+
+mod bench;
+mod city;
+mod cli;
+mod client;
+mod config;
+mod demo;
+mod doctor;
+mod export;
+mod import;
+mod query;
+mod reference;
+mod serve;
+mod subscriptions;
+
+use std::process::ExitCode;
+
+use clap::FromArgMatches;
+
+use cli::{Cli, Command};
+
+/// The allocator gives memory back and keeps threads apart better than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How a command ended; the numbers are part of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Ok,
+    Failed,
+    SomeRejected,
+}
+
+fn main() -> ExitCode {
+    let command = match config::command(std::env::args_os()) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("renkei: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        // clap prints help and version with 0, wrong usage with 2.
+        Err(error) => error.exit(),
+    };
+    match run(cli) {
+        Ok(Outcome::Ok) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::from(1),
+        Ok(Outcome::SomeRejected) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("renkei: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    match cli.command {
+        Command::Serve(options) => serve::run(&options),
+        Command::Demo(options) => demo::run(&options),
+        Command::Import(options) => import::run(&options),
+        Command::Export(options) => export::run(&options),
+        Command::Query(options) => query::run(&options),
+        Command::Subscriptions(options) => subscriptions::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
+        Command::Bench(options) => {
+            if let Err(error) = options.check() {
+                eprintln!("renkei: {error}");
+                std::process::exit(2);
+            }
+            let report = bench::run(&options)?;
+            println!("{}", report.to_json());
+            Ok(if report.failed() { Outcome::Failed } else { Outcome::Ok })
+        }
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut cli::command(), "renkei", &mut std::io::stdout());
+            Ok(Outcome::Ok)
+        }
+        Command::Reference => {
+            print!("{}", reference::page());
+            Ok(Outcome::Ok)
+        }
+    }
+}

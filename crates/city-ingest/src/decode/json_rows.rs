@@ -126,7 +126,7 @@ impl JsonRows {
             self.place = Place::End;
             return Ok(None);
         }
-        if !first {
+        if !first && next.is_some() {
             if next != Some(b',') {
                 return Err(self.malformed("a comma or ] is missing between two rows"));
             }

@@ -39,16 +39,6 @@ enum Carrier {
     ObjectList,
 }
 
-const CARRIERS: [Carrier; 7] = [
-    Carrier::Value,
-    Carrier::Object,
-    Carrier::LanguageMap,
-    Carrier::Vocab,
-    Carrier::Json,
-    Carrier::ValueList,
-    Carrier::ObjectList,
-];
-
 const TYPES: &str = "Property, Relationship, GeoProperty, LanguageProperty, VocabProperty, JsonProperty, ListProperty or \
                      ListRelationship";
 
@@ -66,7 +56,16 @@ impl Carrier {
     }
 
     fn of_member(key: &str) -> Option<Self> {
-        CARRIERS.into_iter().find(|carrier| carrier.member() == key)
+        Some(match key {
+            "value" => Self::Value,
+            "object" => Self::Object,
+            "languageMap" => Self::LanguageMap,
+            "vocab" => Self::Vocab,
+            "json" => Self::Json,
+            "valueList" => Self::ValueList,
+            "objectList" => Self::ObjectList,
+            _ => return None,
+        })
     }
 
     /// The member that a type of attribute needs; `None` where the standard knows no such type.

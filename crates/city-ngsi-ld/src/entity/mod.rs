@@ -106,8 +106,11 @@ pub fn peek_id(raw: &RawValue) -> Option<String> {
     members.get("id").or_else(|| members.get("@id")).and_then(json::text).map(Cow::into_owned)
 }
 
+/// What stood in the place of an id, and why it is none.
+pub type RefusedId = (String, Error);
+
 /// The body of a batch delete: an array of entity ids (clause 5.6.10).
-pub fn parse_ids(body: &[u8]) -> Result<Vec<Result<EntityId, (String, Error)>>, Error> {
+pub fn parse_ids(body: &[u8]) -> Result<Vec<Result<EntityId, RefusedId>>, Error> {
     Ok(parse_batch(body)?
         .into_iter()
         .map(|raw| {

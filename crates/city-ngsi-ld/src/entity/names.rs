@@ -18,6 +18,10 @@ pub(crate) fn check_name(name: &str, what: &str) -> Result<(), Error> {
     if name.starts_with('@') {
         return Err(Error::bad("", format!("a JSON-LD keyword cannot be the {what}")));
     }
+    // Nearly every name.
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':' | b'/' | b'.' | b'#')) {
+        return Ok(());
+    }
     let forbidden =
         if name.contains("://") || name.starts_with("urn:") { "<>\"{}|\\^`" } else { "<>\"'=;(),|&[]{}\\^`" };
     match name.chars().find(|c| c.is_control() || c.is_whitespace() || forbidden.contains(*c)) {

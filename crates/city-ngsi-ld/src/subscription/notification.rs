@@ -56,7 +56,8 @@ pub fn render_notification(
     let data = object.key("data");
     if options.geojson {
         // Clause 6.3.8: the data of a GeoJSON notification is a FeatureCollection.
-        render_entities(entities.iter().map(|notified| notified.entity), terms, &options, data);
+        let entities: Vec<Entity> = entities.iter().map(with_deletions).collect();
+        render_entities(&entities, terms, &options, data);
     } else {
         json::write_list(data, entities, |out, notified| {
             let extras = Extras {

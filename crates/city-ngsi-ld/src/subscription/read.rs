@@ -337,7 +337,9 @@ fn check_endpoint_uri(text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn read_receiver_info(raw: &RawValue) -> Result<Vec<(Box<str>, Box<str>)>, Error> {
+type KeyValue = (Box<str>, Box<str>);
+
+fn read_receiver_info(raw: &RawValue) -> Result<Vec<KeyValue>, Error> {
     let items = json::expect_array(raw, "receiverInfo")?;
     if items.len() > RECEIVER_INFO_MAX {
         return Err(Error::bad("receiverInfo", format!("has more than {RECEIVER_INFO_MAX} pairs")));

@@ -1,0 +1,63 @@
+//! Puts the rooms together: a folder and a clock come in, a city with all its followers goes out.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use city_action::Action;
+use city_context::{Context, OpenReport};
+use city_history::History;
+use city_model::Mint;
+use city_ngsi_ld::{ContextDocument, ContextStore};
+use city_outbound::{Outbound, Policy};
+use city_serve::City;
+use city_store::journal::Limits;
+use city_store::{Clock, Folder, FolderDisk, View};
+use city_trust::Trust;
+
+/// An open city. What it holds is closed in the order of the fields: the lock goes last.
+pub struct OpenCity {
+    pub city: Arc<City>,
+    pub report: OpenReport,
+    _folder: Folder,
+}
+
+pub struct Settings {
+    pub clock: Arc<dyn Clock>,
+    pub limits: Limits,
+    pub outbound: Policy,
+    /// `URL=FILE`: contexts that are known without asking the network.
+    pub contexts: Vec<String>,
+}
+
+/// Must be called on a runtime: deliveries run there.
+pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
+    let folder = Folder::open(path)?;
+    let journal = folder.journal_path();
+    let disk = FolderDisk::new(&journal).with_context(|| format!("The folder {} cannot be made", journal.display()))?;
+    let view = Arc::new(View::open(&folder.view_path())?);
+    let clock = settings.clock;
+    let (context, report) = Context::open(Arc::new(disk), Arc::clone(&view), Arc::clone(&clock), settings.limits)?;
+    let context = Arc::new(context);
+    if let Some((file, offset, bytes)) = &report.journal.cut {
+        tracing::warn!(file, offset, bytes, "a torn end of the journal was cut; nothing acknowledged was in it");
+    }
+    let contexts = Arc::new(load_contexts(&settings.contexts)?);
+    let outbound = Outbound::new(settings.outbound);
+    let history = History::start(view, context.journal().clone())?;
+    let action = Action::start(Arc::clone(&context), Arc::clone(&contexts), outbound.clone())?;
+    let mint = Mint::take().context("This process has opened a city before")?;
+    let city = City { action, history, context, trust: Trust::new(mint), contexts, outbound, clock };
+    Ok(OpenCity { city: Arc::new(city), report, _folder: folder })
+}
+
+fn load_contexts(pairs: &[String]) -> Result<ContextStore> {
+    let store = ContextStore::new();
+    for pair in pairs {
+        let (url, file) = pair.rsplit_once('=').with_context(|| format!("--context-file {pair} is not URL=FILE"))?;
+        let bytes = std::fs::read(file).with_context(|| format!("The @context file {file} cannot be read"))?;
+        let document = ContextDocument::parse(&bytes).with_context(|| format!("The file {file} holds no @context"))?;
+        store.pin(url, document);
+    }
+    Ok(store)
+}

@@ -1,0 +1,77 @@
+//! What can be typed. Every flag is also an environment variable `RENKEI_*` and a line of the
+//! configuration file.
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+/// Where the server is, unless it is said otherwise.
+pub const DEFAULT_ADDRESS: &str = "127.0.0.1:8026";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "renkei",
+    version,
+    about = "An open City OS in one binary: a durable NGSI-LD context broker with history and notifications.",
+    long_about = None,
+    after_help = "Start with:\n  renkei demo                       a living, simulated town\n  renkei serve --data ./city        your own city\n\nConfiguration: flags, then RENKEI_* variables, then the file of --config (TOML, one table a command).\nExit status: 0 done, 1 failed, 2 wrong usage, 3 some of the input was rejected."
+)]
+pub struct Cli {
+    /// Configuration file (TOML), one table for each command
+    #[arg(long, global = true, env = "RENKEI_CONFIG", value_name = "FILE")]
+    pub config: Option<std::path::PathBuf>,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server
+    Serve(crate::serve::Options),
+    /// Run a simulated town to look at and to try things on
+    Demo(crate::demo::Options),
+    /// Bring files into a running server by a mapping
+    Import(crate::import::Options),
+    /// Take entities out of a running server
+    Export(crate::export::Options),
+    /// Ask a running server
+    Query(crate::query::Options),
+    /// Look after subscriptions: how they fare, what was given up, send it again
+    Subscriptions(crate::subscriptions::Options),
+    /// Say how a server or a data folder fares, and what to do
+    Doctor(crate::doctor::Options),
+    /// Put load on a running server and print what was measured as JSON
+    Bench(crate::bench::Options),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Examples:\n  renkei completion bash > /etc/bash_completion.d/renkei\n  renkei completion zsh > ~/.zfunc/_renkei"
+    )]
+    Completion {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the reference page of all commands and settings
+    #[command(hide = true)]
+    Reference,
+}
+
+/// Which server a command talks to, and as which tenant.
+#[derive(Debug, Clone, Args)]
+pub struct ServerOptions {
+    /// Address of the running server
+    #[arg(long, env = "RENKEI_URL", default_value = concat!("http://", "127.0.0.1:8026"))]
+    pub url: String,
+    /// Tenant; without it the default one
+    #[arg(long, env = "RENKEI_TENANT")]
+    pub tenant: Option<String>,
+    /// @context of the names in this command, as a URL
+    #[arg(long, env = "RENKEI_CONTEXT_URL", value_name = "URL")]
+    pub context: Option<String>,
+    /// Answer as JSON, for programs
+    #[arg(long, env = "RENKEI_JSON")]
+    pub json: bool,
+}
+
+/// The whole command line, as clap knows it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}

@@ -1,0 +1,137 @@
+//! The command line is a client of a running server, over the same doors as everybody.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use city_outbound::{Answer, Outbound, Pattern, Policy};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::Value;
+
+use crate::cli::ServerOptions;
+
+/// Longest answer that a command takes at once.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// How long a command waits for one answer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub struct Client {
+    outbound: Outbound,
+    runtime: tokio::runtime::Runtime,
+    base: String,
+    headers: HeaderMap,
+}
+
+impl Client {
+    pub fn new(options: &ServerOptions) -> Result<Self> {
+        let base = options.url.trim_end_matches('/').to_owned();
+        let anywhere: Pattern = "*".parse()?;
+        let policy = Policy {
+            allow: vec![anywhere],
+            allow_private: true,
+            request_timeout: PATIENCE,
+            response_bytes_max: ANSWER_BYTES_MAX,
+            ..Policy::default()
+        };
+        let mut headers = HeaderMap::new();
+        if let Some(tenant) = &options.tenant {
+            headers.insert("ngsild-tenant", HeaderValue::try_from(tenant).context("--tenant is not plain ASCII")?);
+        }
+        if let Some(url) = &options.context {
+            let link = format!("<{url}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"");
+            headers.insert("link", HeaderValue::try_from(link).context("--context is not a URL")?);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { outbound: Outbound::new(policy), runtime, base, headers })
+    }
+
+    pub fn get(&self, path: &str) -> Result<Answer> {
+        self.call(Method::GET, path, Bytes::new(), None)
+    }
+
+    pub fn post(&self, path: &str, body: impl Into<Bytes>, content_type: &'static str) -> Result<Answer> {
+        self.call(Method::POST, path, body.into(), Some(content_type))
+    }
+
+    fn call(&self, method: Method, path: &str, body: Bytes, content_type: Option<&'static str>) -> Result<Answer> {
+        let mut headers = self.headers.clone();
+        if let Some(content_type) = content_type {
+            headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            if content_type == "application/ld+json" {
+                headers.remove(http::header::LINK);
+            }
+        }
+        let url = format!("{}{path}", self.base);
+        let call = self.outbound.call(method, &url, headers, body, ANSWER_BYTES_MAX, PATIENCE);
+        self.runtime
+            .block_on(call)
+            .with_context(|| format!("Is a server running at {}? Start one with `renkei serve`", self.base))
+    }
+
+    /// The body of a good answer as JSON; else what the server says is wrong.
+    pub fn get_json(&self, path: &str) -> Result<Value> {
+        json(&good(self.get(path)?)?)
+    }
+
+    pub fn post_json(&self, path: &str, body: &Value) -> Result<Value> {
+        json(&good(self.post(path, body.to_string(), "application/json")?)?)
+    }
+}
+
+pub fn json(answer: &Answer) -> Result<Value> {
+    serde_json::from_slice(&answer.body).context("The server's answer is not JSON")
+}
+
+/// The answer if it is a good one; else the server's own words.
+pub fn good(answer: Answer) -> Result<Answer> {
+    if answer.is_success() {
+        return Ok(answer);
+    }
+    bail!("The server answered {}: {}", answer.status, detail(&answer))
+}
+
+/// The detail of a problem answer.
+pub fn detail(answer: &Answer) -> String {
+    let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    match (problem["detail"].as_str(), problem["code"].as_str()) {
+        (Some(detail), Some(code)) => format!("{detail} ({code})"),
+        (Some(detail), None) => detail.to_owned(),
+        _ => String::from_utf8_lossy(&answer.body).chars().take(500).collect(),
+    }
+}
+
+/// A query string from pairs; values that are absent are left out.
+pub fn query_string(pairs: &[(&str, Option<&str>)]) -> String {
+    let mut out = String::new();
+    for (name, value) in pairs {
+        let Some(value) = value else { continue };
+        out.push(if out.is_empty() { '?' } else { '&' });
+        out.push_str(name);
+        out.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'A'..=b'Z'
+                | b'a'..=b'z'
+                | b'0'..=b'9'
+                | b'-'
+                | b'.'
+                | b'_'
+                | b'~'
+                | b':'
+                | b','
+                | b';'
+                | b'('
+                | b')' => {
+                    out.push(char::from(byte));
+                }
+                _ => out.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    out
+}
+
+/// A header of an answer as a number.
+pub fn header_number(answer: &Answer, name: &HeaderName) -> Option<u64> {
+    answer.headers.get(name)?.to_str().ok()?.parse().ok()
+}

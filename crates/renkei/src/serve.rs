@@ -1,0 +1,190 @@
+//! `renkei serve`: the server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use city_outbound::{Pattern, Policy};
+use city_serve::{City, Frame, Limits, Metering, Operation, Phase, Ready, Server};
+use city_store::SystemClock;
+use city_store::journal::Limits as JournalLimits;
+
+use crate::Outcome;
+use crate::city::{OpenCity, Settings, open};
+use crate::cli::DEFAULT_ADDRESS;
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:
+  renkei serve --data ./city
+  renkei serve --data ./city --listen 127.0.0.1:9000 --outbound-allow hooks.example.org
+  renkei --config /etc/renkei.toml serve
+
+It prints `ready http://HOST:PORT` when it answers, and ends on SIGINT or SIGTERM.")]
+pub struct Options {
+    /// Folder that keeps everything; made if it is not there
+    #[arg(long, env = "RENKEI_DATA_DIR", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Address to listen on; until there are identities, loopback only
+    #[arg(long, env = "RENKEI_LISTEN", value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
+    pub listen: SocketAddr,
+    /// Whether to ask who is there; there is nobody to ask yet, so only off is possible
+    #[arg(long, env = "RENKEI_AUTH", value_parser = ["off"], default_value = "off")]
+    pub auth: String,
+    /// Where notifications and @context fetches may go: host, *.host, network or address, with :port if need be
+    #[arg(long, env = "RENKEI_OUTBOUND_ALLOW", value_delimiter = ',', value_name = "PATTERN")]
+    pub outbound_allow: Vec<Pattern>,
+    /// A JSON-LD @context that is known without asking the network
+    #[arg(long, env = "RENKEI_CONTEXT_FILE", value_name = "URL=FILE")]
+    pub context_file: Vec<String>,
+    /// How much of the journal is kept, in MiB
+    #[arg(long, env = "RENKEI_JOURNAL_KEEP_MIB", default_value_t = 2_048, value_parser = clap::value_parser!(u64).range(64..))]
+    pub journal_keep_mib: u64,
+    /// Writes are refused while less than this is free on the disk, in MiB
+    #[arg(long, env = "RENKEI_DISK_RESERVE_MIB", default_value_t = 128)]
+    pub disk_reserve_mib: u64,
+    /// Largest request body, in MiB
+    #[arg(long, env = "RENKEI_BODY_MIB", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1_024))]
+    pub body_mib: u64,
+    /// What is logged: error, warn, info, debug, or targets as in tracing's EnvFilter
+    #[arg(long, env = "RENKEI_LOG", default_value = "info")]
+    pub log: String,
+    /// How it is logged
+    #[arg(long, env = "RENKEI_LOG_FORMAT", value_parser = ["text", "json"], default_value = "text")]
+    pub log_format: String,
+}
+
+impl Options {
+    fn journal_limits(&self) -> JournalLimits {
+        JournalLimits {
+            keep_bytes: self.journal_keep_mib << 20,
+            reserve_bytes: self.disk_reserve_mib << 20,
+            ..JournalLimits::default()
+        }
+    }
+}
+
+pub fn run(options: &Options) -> Result<Outcome> {
+    start_logging(&options.log, &options.log_format)?;
+    city_trust::listen_allowed(options.listen)?;
+    let metering = Metering::install().context("Metrics cannot be set up")?;
+    let runtime = runtime()?;
+    let started = Instant::now();
+    let settings = Settings {
+        clock: Arc::new(SystemClock),
+        limits: options.journal_limits(),
+        outbound: Policy { allow: options.outbound_allow.clone(), ..Policy::default() },
+        contexts: options.context_file.clone(),
+    };
+    let opened = runtime.block_on(async { open(&options.data, settings) })?;
+    let limits = Limits { body_bytes: (options.body_mib as usize) << 20, ..Limits::default() };
+    let serving = Serving::new(&opened, &metering, Vec::new(), limits, options.listen)?;
+    tracing::info!(
+        address = %serving.address(),
+        data = %options.data.display(),
+        tenants = opened.report.tenants,
+        entities = opened.report.entities,
+        replayed = opened.report.replayed,
+        milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "ready"
+    );
+    println!("ready http://{}", serving.address());
+    runtime.block_on(serving.until(stop_signal()));
+    tracing::info!("stopped");
+    // Deliveries end first, then the followers, then the commit thread.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    drop(opened);
+    Ok(Outcome::Ok)
+}
+
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("The runtime cannot be started")
+}
+
+/// A server that is bound and whose doors are open.
+pub struct Serving {
+    server: Server,
+    frame: Frame,
+    ready: Ready,
+    city: Arc<City>,
+}
+
+impl Serving {
+    pub fn new(
+        opened: &OpenCity,
+        metering: &Metering,
+        more: Vec<Operation<Arc<City>>>,
+        limits: Limits,
+        listen: SocketAddr,
+    ) -> Result<Self> {
+        let ready = Ready::default();
+        let mut operations = doors(&ready, metering);
+        operations.extend(more);
+        let frame = Frame::new(&operations, Arc::clone(&opened.city), limits)?;
+        // Binding registers with the runtime's reactor.
+        let server = Server::bind(listen)?;
+        ready.set(Phase::Ready);
+        Ok(Self { server, frame, ready, city: Arc::clone(&opened.city) })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Serves until `stop`, then finishes what is under way.
+    pub async fn until(self, stop: impl Future<Output = ()>) {
+        let ready = self.ready;
+        let gauges = tokio::spawn(watch_gauges(Arc::clone(&self.city)));
+        let stop = async move {
+            stop.await;
+            ready.set(Phase::Stopping);
+        };
+        let stopped = self.server.serve(self.frame, stop).await;
+        gauges.abort();
+        if stopped.cut_off > 0 {
+            tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end");
+        }
+    }
+}
+
+/// Every door of the server: the one list.
+pub fn doors(ready: &Ready, metering: &Metering) -> Vec<Operation<Arc<City>>> {
+    let mut operations = city_serve::probes::operations(ready, metering);
+    operations.extend(city_serve::ngsi_ld::operations());
+    operations.extend(city_serve::ops::operations());
+    operations
+}
+
+/// Numbers that nobody counts as they happen.
+async fn watch_gauges(city: Arc<City>) {
+    loop {
+        metrics::gauge!("renkei_journal_bytes").set(city.context.journal().bytes() as f64);
+        metrics::gauge!("renkei_follower_behind", "follower" => "history").set(city.history.behind() as f64);
+        metrics::gauge!("renkei_follower_behind", "follower" => "matcher").set(city.action.behind() as f64);
+        let entities: u64 = city.context.tenants().list().iter().map(|space| space.index.read().alive().len()).sum();
+        metrics::gauge!("renkei_entities").set(entities as f64);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+pub async fn stop_signal() {
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        tracing::error!("SIGTERM cannot be watched; use SIGINT");
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+pub fn start_logging(filter: &str, format: &str) -> Result<()> {
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(filter).with_context(|| format!("--log {filter} is not understood"))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (tests) keeps the first logger.
+    let _ = if format == "json" { builder.json().try_init() } else { builder.try_init() };
+    Ok(())
+}
