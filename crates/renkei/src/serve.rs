@@ -77,7 +77,9 @@ pub fn run(options: &Options) -> Result<Outcome> {
         outbound: Policy { allow: options.outbound_allow.clone(), ..Policy::default() },
         contexts: options.context_file.clone(),
     };
-    let opened = runtime.block_on(async { open(&options.data, settings) })?;
+    // Deliveries and the socket belong to the runtime from here on.
+    let entered = runtime.enter();
+    let opened = open(&options.data, settings)?;
     let limits = Limits { body_bytes: (options.body_mib as usize) << 20, ..Limits::default() };
     let serving = Serving::new(&opened, &metering, Vec::new(), limits, options.listen)?;
     tracing::info!(
@@ -93,6 +95,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     runtime.block_on(serving.until(stop_signal()));
     tracing::info!("stopped");
     // Deliveries end first, then the followers, then the commit thread.
+    drop(entered);
     runtime.shutdown_timeout(Duration::from_secs(5));
     drop(opened);
     Ok(Outcome::Ok)

@@ -78,7 +78,9 @@ pub fn run(options: &Options) -> Result<Outcome> {
         contexts: Vec::new(),
     };
     println!("Building the simulated town of seed {} …", options.seed);
-    let opened = runtime.block_on(async { open(&folder, settings) })?;
+    // Deliveries and the socket belong to the runtime from here on.
+    let entered = runtime.enter();
+    let opened = open(&folder, settings)?;
     // A town that was kept goes on after the last thing that happened in it.
     clock.set(feed::latest(&opened.city)?.map_or(first, |latest| latest.plus_micros(1_000_000).max(first)));
     let serving = Serving::new(&opened, &metering, vec![inbox()], Limits::default(), options.listen)?;
@@ -113,6 +115,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
             Err(_) => Ok(()),
         }
     });
+    drop(entered);
     runtime.shutdown_timeout(Duration::from_secs(5));
     drop(opened);
     drop(temporary);
@@ -145,7 +148,7 @@ async fn subscribe(city: &City, address: SocketAddr) -> Result<()> {
         "description": "The river is high (simulated)",
         "entities": [{"type": "WaterObserved"}],
         "watchedAttributes": ["waterLevel"],
-        "q": "waterLevel>1.0",
+        "q": "waterLevel>0.7",
         "throttling": 600,
         "notification": {"attributes": ["waterLevel"], "endpoint": {"uri": format!("http://{address}{INBOX}"), "accept": "application/json"}},
     });
@@ -169,7 +172,7 @@ How did the river move in the last day?
 Watch one bus:
   renkei query --url http://{address} --type Vehicle --attrs location,speed
 
-A subscription tells this terminal when the river is above 1.0 m; change it or make your own:
+A subscription tells this terminal when the river is above 0.7 m; change it or make your own:
   curl -s http://{address}/ngsi-ld/v1/subscriptions/{SUBSCRIPTION}
 
 Stop with Ctrl-C."

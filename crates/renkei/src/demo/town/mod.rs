@@ -42,7 +42,6 @@ type ThingReadings = (&'static str, String, Vec<(&'static str, Members)>);
 /// The whole town.
 #[derive(Debug, Clone)]
 pub struct Town {
-    seed: u64,
     ground: ground::Ground,
     buildings: Vec<buildings::Building>,
     lines: Vec<buses::Line>,
@@ -71,12 +70,7 @@ impl Town {
         let parking = parking::lots(&ground, &mut random, seed);
         let meters = meters::install(&buildings, &mut random, seed);
         let (lines, sky) = (buses::lines(), weather::Sky::new(seed));
-        Self { seed, ground, buildings, lines, parking, meters, sky, told_s: None }
-    }
-
-    #[must_use]
-    pub fn seed(&self) -> u64 {
-        self.seed
+        Self { ground, buildings, lines, parking, meters, sky, told_s: None }
     }
 
     /// All entities as they stand before the first reading: normalised, in the core context, those that
