@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use city_model::{Entity, EntityId};
 use city_store::record::LIVE_BRANCH;
@@ -16,6 +17,8 @@ use crate::tenant::TenantSpace;
 
 /// Most changes that are undone for one answer.
 pub const UNDO_MAX: usize = 100_000;
+/// Between two looks whether the journal was closed instead.
+const PUBLISH_WAIT: Duration = Duration::from_millis(100);
 
 /// What is known of an entity at an earlier change.
 #[derive(Debug)]
@@ -38,6 +41,7 @@ pub fn as_of(
     let mut parts = Parts::read(&view.snapshot(), space.number, LIVE_BRANCH, number)?;
     let mut instances: BTreeMap<(TermNo, TermNo), Vec<u8>> = std::mem::take(&mut parts.instances).into_iter().collect();
     let mut stamp = parts.stamp.unwrap_or_default();
+    await_published(journal, stamp.lsn)?;
     let mut undone = 0;
     while stamp.lsn > lsn {
         let Some(record) = journal.get(stamp.lsn)? else { return Ok(AsOf::Forgotten) };
@@ -69,4 +73,15 @@ pub fn as_of(
     parts.instances = instances.into_iter().collect();
     parts.stamp = Some(stamp);
     Ok(AsOf::Entity(parts.assemble(id, number, &space.terms)?.map(|image| image.entity)))
+}
+
+/// The view shows a change a moment before the journal hands it out: in between, its record is
+/// not forgotten but on its way.
+fn await_published(journal: &JournalReader, lsn: u64) -> Result<(), Error> {
+    while lsn > journal.durable() && !journal.wait_after(lsn - 1, PUBLISH_WAIT) {
+        if journal.is_closed() {
+            return Err(Error::Stopping);
+        }
+    }
+    Ok(())
 }

@@ -3,16 +3,16 @@
 //! An image is handed out only if it is at least as new as the last change that readers may see,
 //! so a slow reader cannot put an old version over a new one.
 
-use city_model::{Entity, Kind, Value};
+use city_model::{Attribute, Entity, Instance, Kind, Value};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::image::Image;
 
 /// Bound of all cached images, by estimate, in bytes.
-pub const IMAGES_BYTES_MAX: u64 = 96 << 20;
+pub const IMAGES_BYTES_MAX: u64 = 64 << 20;
 /// What one image is taken to weigh at least.
-const IMAGE_BYTES_TYPICAL: u64 = 2_048;
+const IMAGE_BYTES_TYPICAL: u64 = 3_072;
 
 pub struct Images {
     cache: Cache<(u32, u32), Image, ByWeight>,
@@ -50,13 +50,22 @@ impl Images {
     }
 }
 
+/// What the allocator adds to each piece of memory, about.
+const ALLOCATION_BYTES: usize = 16;
+
 /// Approximate bytes of an entity in memory.
 #[must_use]
 pub fn weigh(entity: &Entity) -> usize {
-    let attributes = entity.attributes.iter().flat_map(|attribute| &attribute.instances);
-    256 + attributes
-        .map(|instance| 160 + weigh_kind(&instance.kind) + 224 * instance.sub_attributes.len())
-        .sum::<usize>()
+    // The entity itself, its id, its lists of types and scopes, and its place in the cache.
+    512 + entity.attributes.iter().map(weigh_attribute).sum::<usize>()
+}
+
+fn weigh_attribute(attribute: &Attribute) -> usize {
+    let instances = attribute.instances.iter().map(|instance| {
+        let below: usize = instance.sub_attributes.iter().map(weigh_attribute).sum();
+        size_of::<Instance>() + weigh_kind(&instance.kind) + below
+    });
+    size_of::<Attribute>() + 2 * ALLOCATION_BYTES + instances.sum::<usize>()
 }
 
 fn weigh_kind(kind: &Kind) -> usize {
@@ -66,7 +75,7 @@ fn weigh_kind(kind: &Kind) -> usize {
         Kind::GeoProperty(geometry) => {
             let mut positions = 0;
             geometry.for_each_position(&mut |_| positions += 1);
-            32 * positions
+            size_of::<city_model::Position>() * positions
         }
         Kind::LanguageProperty(map) => map.iter().map(|(tag, text)| 48 + tag.len() + weigh_value(text)).sum(),
         Kind::ListProperty(list) => list.iter().map(weigh_value).sum(),
@@ -76,10 +85,13 @@ fn weigh_kind(kind: &Kind) -> usize {
 }
 
 fn weigh_value(value: &Value) -> usize {
-    32 + match value {
-        Value::Text(text) => text.len(),
-        Value::List(items) => items.iter().map(weigh_value).sum(),
-        Value::Map(members) => members.iter().map(|(key, value)| 16 + key.len() + weigh_value(value)).sum(),
-        _ => 0,
-    }
+    size_of::<Value>()
+        + match value {
+            Value::Text(text) => ALLOCATION_BYTES + text.len(),
+            Value::List(items) => items.iter().map(weigh_value).sum(),
+            Value::Map(members) => {
+                members.iter().map(|(key, value)| 16 + ALLOCATION_BYTES + key.len() + weigh_value(value)).sum()
+            }
+            _ => 0,
+        }
 }

@@ -13,7 +13,7 @@ use city_store::journal::Read;
 use city_store::record::{LIVE_BRANCH, RecordKind};
 use city_store::view::after_prefix;
 use city_store::{Error, JournalReader, Record, Space, TermNo, Terms, Touched, View, ViewBatch};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::row::{attribute_prefix, entity_prefix, position_of, row_key, series_prefix};
 
@@ -38,7 +38,6 @@ struct Shared {
     cursor: AtomicU64,
     stop: AtomicBool,
     failure: Mutex<Option<Arc<str>>>,
-    moved: Condvar,
 }
 
 impl Follower {
@@ -55,7 +54,6 @@ impl Follower {
             cursor: AtomicU64::new(cursor),
             stop: AtomicBool::new(false),
             failure: Mutex::new(None),
-            moved: Condvar::new(),
         });
         let worker = Worker { view, journal, shared: Arc::clone(&shared), no_names: Terms::default() };
         let thread = std::thread::Builder::new()
@@ -72,13 +70,6 @@ impl Follower {
 
     pub fn failure(&self) -> Option<Arc<str>> {
         self.shared.failure.lock().clone()
-    }
-
-    pub fn wait(&self, target: u64, timeout: Duration) {
-        let mut failure = self.shared.failure.lock();
-        if self.cursor() < target && failure.is_none() {
-            self.shared.moved.wait_for(&mut failure, timeout);
-        }
     }
 }
 
@@ -111,7 +102,6 @@ impl Worker {
             if let Err(error) = self.step(cursor) {
                 tracing::error!(%error, "history stopped; the current state goes on");
                 *self.shared.failure.lock() = Some(error.to_string().into());
-                self.shared.moved.notify_all();
                 return;
             }
         }
@@ -136,9 +126,6 @@ impl Worker {
         rows.put(Space::Meta, CURSOR_KEY, &cursor.to_le_bytes());
         self.view.write(rows)?;
         self.shared.cursor.store(cursor, Ordering::Release);
-        // The lock orders this wake-up after the check of whoever is about to wait.
-        drop(self.shared.failure.lock());
-        self.shared.moved.notify_all();
         Ok(())
     }
 

@@ -11,7 +11,6 @@ mod row;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use city_model::change::InstancePosition;
 use city_model::temporal::{TemporalQuery, TimeProperty};
@@ -33,9 +32,6 @@ pub enum Error {
     #[error("HIS-003 History has stopped: {0} Restart the server.")]
     Stopped(Arc<str>),
 }
-
-/// Longest wait of a read for the follower.
-const CATCH_UP_MAX: Duration = Duration::from_secs(10);
 
 /// Follows the journal from its own cursor and answers about the past.
 pub struct History {
@@ -84,23 +80,21 @@ impl History {
         self.journal.durable().saturating_sub(self.follower.cursor())
     }
 
-    /// Waits until all that was durable at this call can be read here. Blocks.
-    pub fn catch_up(&self) -> Result<(), Error> {
-        let target = self.journal.durable();
-        let deadline = Instant::now() + CATCH_UP_MAX;
-        while self.follower.cursor() < target {
-            if let Some(why) = self.follower.failure() {
-                return Err(Error::Stopped(why));
-            }
-            if Instant::now() >= deadline {
-                return Err(Error::Behind { behind: self.behind() });
-            }
-            self.follower.wait(target, Duration::from_millis(50));
-        }
-        Ok(())
+    /// The newest record: what a read that begins now must see.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.journal.durable()
     }
 
-    /// The instances of one entity. `catch_up` first, where what was just answered must be seen.
+    /// Whether everything up to `head` can be read here.
+    pub fn has_reached(&self, head: u64) -> Result<bool, Error> {
+        match self.follower.failure() {
+            Some(why) => Err(Error::Stopped(why)),
+            None => Ok(self.follower.cursor() >= head),
+        }
+    }
+
+    /// The instances of one entity. Where what was just answered must be seen, `has_reached` first.
     pub fn read(&self, series: &Series, terms: &Terms) -> Result<Past, Error> {
         let mut past = Past::default();
         match series.attributes {

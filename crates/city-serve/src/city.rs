@@ -10,6 +10,7 @@ use city_ngsi_ld::ContextStore;
 use city_outbound::Outbound;
 use city_store::Clock;
 use city_trust::Trust;
+use tokio::sync::Semaphore;
 
 /// The rooms behind the doors. `renkei` puts it together.
 pub struct City {
@@ -20,12 +21,33 @@ pub struct City {
     pub contexts: Arc<ContextStore>,
     pub outbound: Outbound,
     pub clock: Arc<dyn Clock>,
+    pub readers: Readers,
+}
+
+/// Long reads at the same time, at most: twice the cores. The others wait without a thread of their own.
+#[derive(Debug)]
+pub struct Readers {
+    places: Semaphore,
+}
+
+impl Default for Readers {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { places: Semaphore::new(2 * cores) }
+    }
 }
 
 impl City {
     #[must_use]
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// Runs a read that may look at many entities, when there is a place for it.
+    pub async fn read<T>(&self, read: impl FnOnce() -> T) -> T {
+        // The semaphore is never closed; without a place the read would still be right.
+        let _place = self.readers.places.acquire().await;
+        tokio::task::block_in_place(read)
     }
 
     /// Until identity exists, whoever reaches the socket is the local operator.

@@ -115,7 +115,7 @@ async fn export(
     };
     let after = number("after")?.unwrap_or(0);
     let limit = number("limit")?.map_or(EXPORT_ENTITIES_MAX, |limit| limit as usize).clamp(1, EXPORT_ENTITIES_MAX);
-    let (entities, next) = tokio::task::block_in_place(|| city.context.query_after(&permit, &query, after, limit))?;
+    let (entities, next) = city.read(|| city.context.query_after(&permit, &query, after, limit)).await?;
     let options = RenderOptions { mask: permit.mask(), ..RenderOptions::default() };
     let mut body = Vec::with_capacity(1_024 * entities.len());
     for entity in &entities {

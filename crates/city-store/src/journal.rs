@@ -247,6 +247,7 @@ impl Journal {
         let mut recent = self.shared.recent.lock();
         for entry in published {
             recent.durable = entry.lsn;
+            // An image holds about as much again as two records of all its attributes.
             let weight = entry.record.weight() * if entry.image.is_some() { 3 } else { 1 };
             recent.bytes += weight;
             recent.entries.push_back((weight, entry));

@@ -11,6 +11,7 @@ use city_model::Mint;
 use city_ngsi_ld::{ContextDocument, ContextStore};
 use city_outbound::{Outbound, Policy};
 use city_serve::City;
+use city_serve::city::Readers;
 use city_store::journal::Limits;
 use city_store::{Clock, Folder, FolderDisk, View};
 use city_trust::Trust;
@@ -47,7 +48,16 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let history = History::start(view, context.journal().clone())?;
     let action = Action::start(Arc::clone(&context), Arc::clone(&contexts), outbound.clone())?;
     let mint = Mint::take().context("This process has opened a city before")?;
-    let city = City { action, history, context, trust: Trust::new(mint), contexts, outbound, clock };
+    let city = City {
+        action,
+        history,
+        context,
+        trust: Trust::new(mint),
+        contexts,
+        outbound,
+        clock,
+        readers: Readers::default(),
+    };
     Ok(OpenCity { city: Arc::new(city), report, _folder: folder })
 }
 

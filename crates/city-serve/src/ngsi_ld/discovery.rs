@@ -86,16 +86,16 @@ pub async fn retrieve_type(
     }
     let types = Some(TypeExpr::Type(name));
     let selectors = vec![EntitySelector { types, ..EntitySelector::default() }];
-    let sample = sample(&city, &ask, Query { selectors, ..Query::default() })?;
+    let sample = sample(&city, &ask, Query { selectors, ..Query::default() }).await?;
     for attribute in &mut info.attributes {
         attribute.attribute_types = kinds(&sample, &attribute.name);
     }
     Ok(ask.answer(StatusCode::OK, render_type_info(&info, &ask.terms, ask.embeds_context())))
 }
 
-fn sample(city: &City, ask: &Ask, query: Query) -> Result<Vec<Arc<city_model::Entity>>, Problem> {
+async fn sample(city: &City, ask: &Ask, query: Query) -> Result<Vec<Arc<city_model::Entity>>, Problem> {
     let page = Page { offset: 0, limit: SAMPLE_ENTITIES, count: false };
-    Ok(tokio::task::block_in_place(|| city.context.query(&ask.permit, &query, page))?.entities)
+    Ok(city.read(|| city.context.query(&ask.permit, &query, page)).await?.entities)
 }
 
 fn kinds(entities: &[Arc<city_model::Entity>], name: &Name) -> Vec<&'static str> {
@@ -153,7 +153,7 @@ pub async fn retrieve_attribute(
         let detail = format!("No entity has an attribute {name}.");
         return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
     }
-    let sample = sample(&city, &ask, Query { attributes: vec![name.clone()], ..Query::default() })?;
+    let sample = sample(&city, &ask, Query { attributes: vec![name.clone()], ..Query::default() }).await?;
     info.attribute_types = kinds(&sample, &name);
     Ok(ask.answer(StatusCode::OK, render_attribute_info(&info, &ask.terms, ask.embeds_context())))
 }

@@ -219,7 +219,7 @@ async fn answer(
     page: Page,
     path: (&str, Option<&Parameters>),
 ) -> Result<Response, Problem> {
-    let found = tokio::task::block_in_place(|| city.context.query(&ask.permit, &query, page))?;
+    let found = city.read(|| city.context.query(&ask.permit, &query, page)).await?;
     let mut body = Vec::with_capacity(1_024 * found.entities.len() + 2);
     render_entities(found.entities.iter().map(AsRef::as_ref), &ask.terms, &projection.options(ask), &mut body);
     let mut response = ask.answer(StatusCode::OK, body);

@@ -1,6 +1,7 @@
 //! The past as it is asked for (clauses 6.18.3.2, 6.19.3.1, 6.24).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -29,6 +30,10 @@ pub const INSTANCES_MAX: usize = 10_000;
 /// Most entities whose past is looked at for one query.
 const ENTITIES_MAX: usize = 100_000;
 
+/// How often a read looks whether history has caught up with it, and how long it waits.
+const CATCH_UP_LOOK: Duration = Duration::from_millis(1);
+const CATCH_UP_MAX: Duration = Duration::from_secs(10);
+
 const INSTANCE_PREFIX: &str = "urn:ngsi-ld:Instance:";
 
 fn instance_id(position: InstancePosition) -> Box<str> {
@@ -50,7 +55,16 @@ pub fn past_identity(city: &City, ask: &Ask, id: &EntityId) -> Result<PastIdenti
 impl City {
     /// Waits until all that was answered so far can be read in the past.
     pub async fn history_caught_up(&self) -> Result<(), Problem> {
-        Ok(tokio::task::block_in_place(|| self.history.catch_up())?)
+        let target = self.history.head();
+        let mut waited = Duration::ZERO;
+        while !self.history.has_reached(target)? {
+            if waited >= CATCH_UP_MAX {
+                return Err(city_history::Error::Behind { behind: self.history.behind() }.into());
+            }
+            tokio::time::sleep(CATCH_UP_LOOK).await;
+            waited += CATCH_UP_LOOK;
+        }
+        Ok(())
     }
 }
 
@@ -169,7 +183,7 @@ pub async fn retrieve_temporal_entity(
     let id = entity_id(&path)?;
     city.history_caught_up().await?;
     let identity = past_identity(&city, &ask, &id)?;
-    let past = tokio::task::block_in_place(|| read_past(&city, &ask, &identity, &asked))?;
+    let past = city.read(|| read_past(&city, &ask, &identity, &asked)).await?;
     if !asked.attrs.is_empty() && past.entity.attributes.is_empty() && !exists_now(&city, &ask, &id, &asked.attrs)? {
         let detail = format!("Entity {id} has none of the attributes that were asked for.");
         return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
@@ -280,7 +294,7 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let page = parse_page(parameters)?;
     city.history_caught_up().await?;
-    let (found, matched, more) = tokio::task::block_in_place(|| select(city, ask, query, asked, page))?;
+    let (found, matched, more) = city.read(|| select(city, ask, query, asked, page)).await?;
     let mut body = Vec::with_capacity(4_096);
     render_temporal_list(found.iter().map(|past| &past.entity), &ask.terms, &asked.options(ask), &mut body);
     let mut response = ask.answer(StatusCode::OK, body);

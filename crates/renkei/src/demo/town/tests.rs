@@ -1,3 +1,5 @@
+//! What a town is held to: the same seed, the same town; everything labelled; readings that hang together.
+
 use super::document::PROVIDER;
 use super::*;
 use city_model::{EntityId, Geometry, Position, Scope};
