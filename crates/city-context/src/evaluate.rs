@@ -4,6 +4,7 @@
 //! as it will stand and every instance that was touched, before and after. Operations and their
 //! rules are those of CIM 009 clauses 5.5.8, 5.5.12 and 5.6.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use city_model::{
@@ -18,7 +19,7 @@ pub struct Effect {
     pub identity_changed: bool,
     pub touched: Vec<TouchedInstance>,
     pub updated: Vec<Name>,
-    pub not_updated: Vec<(Name, &'static str)>,
+    pub not_updated: Vec<(Name, Cow<'static, str>)>,
     pub created: bool,
 }
 
@@ -94,7 +95,7 @@ struct Draft {
     identity_changed: bool,
     touched: Vec<TouchedInstance>,
     updated: Vec<Name>,
-    not_updated: Vec<(Name, &'static str)>,
+    not_updated: Vec<(Name, Cow<'static, str>)>,
 }
 
 impl Draft {
@@ -274,7 +275,7 @@ fn append(current: &Entity, fragment: Entity, overwrite: bool, now: Time) -> Res
                     .find(attribute.name.as_str())
                     .is_some_and(|own| own.find(instance.dataset.as_ref()).is_some())
             {
-                draft.not_updated.push((attribute.name.clone(), EXISTS));
+                draft.not_updated.push((attribute.name.clone(), EXISTS.into()));
                 continue;
             }
             draft.put(&attribute.name, instance);
@@ -290,7 +291,7 @@ fn update(current: &Entity, fragment: Entity, now: Time) -> Result<Effect, Rejec
     for attribute in fragment.attributes {
         for instance in attribute.instances {
             if draft.find(&attribute.name, instance.dataset.as_ref()).is_none() {
-                draft.not_updated.push((attribute.name.clone(), MISSING));
+                draft.not_updated.push((attribute.name.clone(), MISSING.into()));
             } else if instance.is_null() {
                 draft.remove(&attribute.name, instance.dataset.as_ref());
             } else {

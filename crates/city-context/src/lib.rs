@@ -4,6 +4,7 @@
 //! room gives; entities, counts and discoveries go out to whoever holds a permit to read them.
 //! `Context::apply` is the one place that alters state.
 
+pub mod answers;
 pub mod as_of;
 pub mod evaluate;
 pub mod image;
@@ -110,7 +111,19 @@ impl Context {
         cause: Cause,
         also: Vec<AlsoWrite>,
     ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
-        let receiver = self.submit(permit, changes, cause, also)?;
+        let receiver = self.submit(permit, changes, cause, also, None)?;
+        receiver.await.unwrap_or(Err(Error::Stopping))
+    }
+
+    /// As `apply`; under the same key within a day the first answer is given again and nothing changes.
+    pub async fn apply_once(
+        &self,
+        permit: &Permit,
+        changes: Vec<Change>,
+        cause: Cause,
+        key: &str,
+    ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
+        let receiver = self.submit(permit, changes, cause, Vec::new(), Some(key.into()))?;
         receiver.await.unwrap_or(Err(Error::Stopping))
     }
 
@@ -122,7 +135,7 @@ impl Context {
         cause: Cause,
         also: Vec<AlsoWrite>,
     ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
-        let receiver = self.submit(permit, changes, cause, also)?;
+        let receiver = self.submit(permit, changes, cause, also, None)?;
         receiver.blocking_recv().unwrap_or(Err(Error::Stopping))
     }
 
@@ -132,10 +145,11 @@ impl Context {
         changes: Vec<Change>,
         cause: Cause,
         also: Vec<AlsoWrite>,
+        key: Option<Box<str>>,
     ) -> Result<oneshot::Receiver<stage::Answer>, Error> {
         let (answer, receiver) = oneshot::channel();
         let weight = changes.iter().map(weigh).sum::<usize>() + also.iter().map(|a| a.key.len() + 64).sum::<usize>();
-        let request = Request { permit: permit.clone(), changes, cause, also, weight, answer };
+        let request = Request { permit: permit.clone(), changes, cause, also, key, weight, answer };
         self.committer.submit(request).map_err(|_| Error::Busy)?;
         Ok(receiver)
     }

@@ -11,11 +11,13 @@ use city_model::{
 use city_store::codec::class_number;
 use city_store::record::{AlsoWrite, DefinitionChange, LIVE_BRANCH, RecordKind, Transition};
 use city_store::{
-    Clock, CommitError, Plan, Published, Record, Stager, TermNo, Terms, Touched, View, ViewBatch, terms::TERMS_MAX,
+    Clock, CommitError, Plan, Published, Record, Space, Stager, TermNo, Terms, Touched, View, ViewBatch,
+    terms::TERMS_MAX,
 };
 use tokio::sync::oneshot;
 
 use crate::Error;
+use crate::answers::{self, Results};
 use crate::evaluate::{Effect, TouchedInstance, evaluate, stamp, subject};
 use crate::image::{Identity, Image, Parts, Stamp, encode_instance};
 use crate::images::Images;
@@ -34,6 +36,8 @@ pub struct Request {
     pub changes: Vec<Change>,
     pub cause: Cause,
     pub also: Vec<AlsoWrite>,
+    /// The same key within a day gets the same answer.
+    pub key: Option<Box<str>>,
     pub weight: usize,
     pub answer: oneshot::Sender<Answer>,
 }
@@ -56,6 +60,8 @@ pub struct TenantOrder {
     /// Entities as staged in this batch, by id.
     entities: HashMap<Arc<str>, StagedEntity>,
     definitions: HashMap<(DefinitionKind, Box<str>), Option<Arc<[u8]>>>,
+    /// Answers given in this batch under a key.
+    answers: HashMap<Box<str>, Results>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -105,7 +111,15 @@ enum Move {
 
 impl TenantOrder {
     pub fn opened(space: Arc<TenantSpace>, durable: Position) -> Self {
-        Self { space, is_public: true, durable, staged: durable, entities: HashMap::new(), definitions: HashMap::new() }
+        Self {
+            space,
+            is_public: true,
+            durable,
+            staged: durable,
+            entities: HashMap::new(),
+            definitions: HashMap::new(),
+            answers: HashMap::new(),
+        }
     }
 
     fn new(space: Arc<TenantSpace>) -> Self {
@@ -116,6 +130,7 @@ impl TenantOrder {
         self.staged = self.durable;
         self.entities.clear();
         self.definitions.clear();
+        self.answers.clear();
     }
 }
 
@@ -155,9 +170,8 @@ impl Stager for ContextStager {
         let mut batch = Batch { next_lsn, records: Vec::new(), writes: ViewBatch::default(), moves: Vec::new() };
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
-            let answer =
-                self.stage_request(request.permit, request.changes, &request.cause, request.also, now, &mut batch);
-            answers.push((request.answer, answer));
+            let Request { permit, changes, cause, also, key, answer, weight: _ } = request;
+            answers.push((answer, self.stage_request(&permit, changes, &cause, also, key, now, &mut batch)));
         }
         Plan { records: batch.records, writes: batch.writes, ticket: Ticket { moves: batch.moves, answers } }
     }
@@ -225,10 +239,11 @@ impl Stager for ContextStager {
 impl ContextStager {
     fn stage_request(
         &mut self,
-        permit: Permit,
+        permit: &Permit,
         changes: Vec<Change>,
         cause: &Cause,
-        also: Vec<AlsoWrite>,
+        mut also: Vec<AlsoWrite>,
+        key: Option<Box<str>>,
         now: Time,
         batch: &mut Batch,
     ) -> Answer {
@@ -241,9 +256,13 @@ impl ContextStager {
         self.open_tenant(permit.tenant())?;
         let Some(order) = self.orders.get_mut(permit.tenant()) else { return Err(Error::TooManyTenants) };
         let now = now.max(order.staged.time);
+        if let Some(key) = &key
+            && let Some(answer) = find_answer(&self.view, order, key, now)?
+        {
+            return Ok(answer);
+        }
         let count = u32::try_from(changes.len()).unwrap_or(u32::MAX);
-        let mut staging =
-            Staging { order, view: &self.view, images: &self.images, batch, permit: &permit, cause, now, count };
+        let mut staging = Staging { order, view: &self.view, images: &self.images, batch, permit, cause, now, count };
         let mut results = Vec::with_capacity(changes.len());
         for (index, change) in (0u32..).zip(changes) {
             match staging.stage(change, index) {
@@ -251,6 +270,13 @@ impl ContextStager {
                 Err(StageError::Rejected(rejected)) => results.push(Err(rejected)),
                 Err(StageError::Failed(error)) => return Err(error),
             }
+        }
+        if let Some(key) = key
+            && let Some(value) = answers::encode(now, &results)
+        {
+            let stored = answers::request_key(staging.order.space.number, &key).into();
+            also.push(AlsoWrite { space: Space::Requests, key: stored, value: Some(value.into()) });
+            staging.order.answers.insert(key, results.clone());
         }
         if !also.is_empty() {
             let mut record = staging.record(RecordKind::Also, 0);
@@ -274,6 +300,19 @@ impl ContextStager {
         self.orders.insert(name.clone(), TenantOrder::new(space));
         Ok(())
     }
+}
+
+/// What was answered under this key within the last day, in this batch or before.
+fn find_answer(view: &View, order: &TenantOrder, key: &str, now: Time) -> Result<Option<Results>, Error> {
+    if let Some(answer) = order.answers.get(key) {
+        return Ok(Some(answer.clone()));
+    }
+    let Some(stored) = view.get(Space::Requests, &answers::request_key(order.space.number, key))? else {
+        return Ok(None);
+    };
+    let (time, results) = answers::decode(&stored)?;
+    let is_fresh = now.as_micros() - time.as_micros() < answers::ANSWER_AGE_MICROS_MAX;
+    Ok(is_fresh.then_some(results))
 }
 
 enum StageError {

@@ -59,6 +59,24 @@ fn entities_of_a_batch_are_each_atomic_and_follow_each_other() {
 }
 
 #[test]
+fn the_same_request_key_is_applied_once_and_answered_alike_for_a_day() {
+    let mut city = City::new(1);
+    let send = |city: &City, reading: i64| {
+        let changes = vec![Change::Create(meter("1", &[("reading", Value::Int(reading))])), Change::Delete(id("9"))];
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(city.context().apply_once(&permit("default"), changes, city::cause(), "key-1")).unwrap()
+    };
+    let first = send(&city, 1);
+    assert!(first[0].is_ok() && first[1].is_err());
+    assert_eq!(send(&city, 2), first, "answered as before");
+    city.restart(true).unwrap();
+    assert_eq!(send(&city, 3), first, "also after a restart");
+    assert_eq!(value(&city.get("1").unwrap(), "reading"), Some(Value::Int(1)));
+    city.clock.advance_micros(25 * 3_600 * 1_000_000);
+    assert!(matches!(send(&city, 4)[0], Err(Rejected::AlreadyExists(_))), "a day later it is a request like any other");
+}
+
+#[test]
 fn a_merge_deletes_what_is_null_and_keeps_what_is_not_named() {
     let city = City::new(1);
     city.one(Change::Create(meter("1", &[("a", Value::Int(1)), ("b", Value::Int(2))]))).unwrap();

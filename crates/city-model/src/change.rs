@@ -1,5 +1,7 @@
 //! What may happen to the context, and what came of it.
 
+use std::borrow::Cow;
+
 use crate::entity::{Entity, Instance};
 use crate::name::{DatasetId, EntityId, Name};
 
@@ -134,7 +136,7 @@ pub struct Applied {
     /// Attributes that now stand as asked.
     pub updated: Vec<Name>,
     /// Attributes that were left as they were, each with the reason.
-    pub not_updated: Vec<(Name, &'static str)>,
+    pub not_updated: Vec<(Name, Cow<'static, str>)>,
 }
 
 /// Why a change was not applied. Nothing of it is left behind.

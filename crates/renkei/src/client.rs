@@ -1,5 +1,6 @@
 //! The command line is a client of a running server, over the same doors as everybody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,11 +15,22 @@ use crate::cli::ServerOptions;
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// How long a command waits for one answer.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a busy server (429, 503) is asked again, and how long is waited between, unless it says.
+const BUSY_TRIES_MAX: usize = 60;
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+const BUSY_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// Asks one thing after the other.
 pub struct Client {
-    outbound: Outbound,
+    caller: Caller,
     runtime: tokio::runtime::Runtime,
-    base: String,
+}
+
+/// Asks from within a runtime, for commands that have several requests under way. Cheap to clone.
+#[derive(Clone)]
+pub struct Caller {
+    outbound: Outbound,
+    base: Arc<str>,
     headers: HeaderMap,
 }
 
@@ -42,30 +54,25 @@ impl Client {
             headers.insert("link", HeaderValue::try_from(link).context("--context is not a URL")?);
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { outbound: Outbound::new(policy), runtime, base, headers })
+        let caller = Caller { outbound: Outbound::new(policy), base: base.into(), headers };
+        Ok(Self { caller, runtime })
+    }
+
+    /// For requests beside each other, within `block_on`.
+    pub fn caller(&self) -> Caller {
+        self.caller.clone()
+    }
+
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     pub fn get(&self, path: &str) -> Result<Answer> {
-        self.call(Method::GET, path, Bytes::new(), None)
+        self.block_on(self.caller.call(Method::GET, path, Bytes::new(), None))
     }
 
     pub fn post(&self, path: &str, body: impl Into<Bytes>, content_type: &'static str) -> Result<Answer> {
-        self.call(Method::POST, path, body.into(), Some(content_type))
-    }
-
-    fn call(&self, method: Method, path: &str, body: Bytes, content_type: Option<&'static str>) -> Result<Answer> {
-        let mut headers = self.headers.clone();
-        if let Some(content_type) = content_type {
-            headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-            if content_type == "application/ld+json" {
-                headers.remove(http::header::LINK);
-            }
-        }
-        let url = format!("{}{path}", self.base);
-        let call = self.outbound.call(method, &url, headers, body, ANSWER_BYTES_MAX, PATIENCE);
-        self.runtime
-            .block_on(call)
-            .with_context(|| format!("Is a server running at {}? Start one with `renkei serve`", self.base))
+        self.block_on(self.caller.call(Method::POST, path, body.into(), Some(content_type)))
     }
 
     /// The body of a good answer as JSON; else what the server says is wrong.
@@ -75,6 +82,40 @@ impl Client {
 
     pub fn post_json(&self, path: &str, body: &Value) -> Result<Value> {
         json(&good(self.post(path, body.to_string(), "application/json")?)?)
+    }
+}
+
+impl Caller {
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        content_type: Option<&'static str>,
+    ) -> Result<Answer> {
+        let mut headers = self.headers.clone();
+        if let Some(content_type) = content_type {
+            headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            if content_type == "application/ld+json" {
+                headers.remove(http::header::LINK);
+            }
+        }
+        let url = format!("{}{path}", self.base);
+        let answer = self.outbound.call(method, &url, headers, body, ANSWER_BYTES_MAX, PATIENCE).await;
+        answer.with_context(|| format!("Is a server running at {}? Start one with `renkei serve`", self.base))
+    }
+
+    /// As `call` with a POST, but a server that is busy is asked again, when it says; what it then
+    /// answers is the answer. It took nothing when it said so, hence nothing is done twice.
+    pub async fn post_patiently(&self, path: &str, body: Bytes, content_type: &'static str) -> Result<Answer> {
+        for _ in 0..BUSY_TRIES_MAX {
+            let answer = self.call(Method::POST, path, body.clone(), Some(content_type)).await?;
+            if !matches!(answer.status, 429 | 503) {
+                return Ok(answer);
+            }
+            tokio::time::sleep(answer.retry_after.unwrap_or(BUSY_WAIT).min(BUSY_WAIT_MAX)).await;
+        }
+        self.call(Method::POST, path, body, Some(content_type)).await
     }
 }
 

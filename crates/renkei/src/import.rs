@@ -1,21 +1,25 @@
 //! `renkei import`: files through a mapping into a running server.
 //!
 //! A thread decodes and maps, this one sends; a bounded channel lies between, so that neither
-//! file nor server can fill the memory. What the server refuses is rejected with its line.
+//! file nor server can fill the memory. What the server refuses is rejected with its line. A file
+//! that cannot be read is told and the next one goes on; a server that is gone ends it all.
+
+mod sending;
 
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use city_ingest::{Batch, Decoder, ImportError, Mapping, RejectedRow, Report};
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio::sync::mpsc::channel;
 
 use crate::Outcome;
 use crate::cli::ServerOptions;
-use crate::client::{Client, detail};
+use crate::client::Client;
+use sending::{Sender, Sent};
 
 /// Batches that may wait between the mapping and the sending.
 const BATCHES_AHEAD: usize = 4;
@@ -29,7 +33,8 @@ const REJECTED_SHOWN_MAX: u64 = 5;
   renkei import amedas.csv.gz --map examples/koto/weather-observations.yaml --json
 
 Rows go in as upserts that leave other attributes alone, so an import may be repeated. The mapping
-language: docs/reference/mapping.md. Exit status 3: some rows were rejected.")]
+language: docs/reference/mapping.md. A file that cannot be read is told and the next one goes on.
+Exit status 1: a file could not be read or the server is gone; 3: some rows were rejected.")]
 pub struct Options {
     /// Files to bring in, .gz unpacked on the way
     #[arg(required = true, value_name = "FILE")]
@@ -53,6 +58,8 @@ struct Totals {
     skipped: u64,
     readings: u64,
     unseen_columns: Vec<String>,
+    /// Files that could not be read to their end, and why.
+    unreadable: Vec<(String, String)>,
 }
 
 enum Step {
@@ -65,82 +72,118 @@ pub fn run(options: &Options) -> Result<Outcome> {
         .with_context(|| format!("The mapping {} cannot be read", options.map.display()))?;
     let mapping = Mapping::parse(&text).with_context(|| format!("In the mapping {}", options.map.display()))?;
     let client = Client::new(&options.server)?;
-    let mut rejects = match &options.reject {
-        Some(path) => Some(BufWriter::new(
-            File::create(path).with_context(|| format!("The file {} cannot be written", path.display()))?,
-        )),
-        None => None,
-    };
+    let mut rejects = Rejects::open(options.reject.as_deref())?;
     let started = Instant::now();
     let mut totals = Totals::default();
-    for file in &options.files {
-        import_file(file, &mapping, &client, &mut rejects, &mut totals)
-            .with_context(|| format!("Importing {} ended after {} rows", file.display(), totals.read))?;
+    for path in &options.files {
+        let file = path.display().to_string();
+        match import_file(path, &mapping, &client, &mut rejects, &mut totals) {
+            Ok(()) => {}
+            Err(Stopped::File(why)) => {
+                eprintln!("renkei: {why}");
+                totals.unreadable.push((file, why));
+            }
+            Err(Stopped::All(error)) => {
+                rejects.flush()?;
+                let applied = totals.applied;
+                return Err(error.context(format!("Importing {file} ended; {applied} rows were applied before")));
+            }
+        }
     }
-    if let Some(rejects) = &mut rejects {
-        rejects.flush().context("The rejected rows cannot be written")?;
-    }
-    let seconds = started.elapsed().as_secs_f64();
-    if options.server.json {
+    rejects.flush()?;
+    report(&totals, started.elapsed().as_secs_f64(), options.server.json);
+    Ok(match (totals.unreadable.is_empty(), totals.rejected) {
+        (false, _) => Outcome::Failed,
+        (true, 0) => Outcome::Ok,
+        (true, _) => Outcome::SomeRejected,
+    })
+}
+
+fn report(totals: &Totals, seconds: f64, as_json: bool) {
+    if as_json {
+        let unreadable: Vec<_> =
+            totals.unreadable.iter().map(|(file, why)| json!({"file": file, "why": why})).collect();
         let report = json!({
             "read": totals.read, "applied": totals.applied, "rejected": totals.rejected, "skipped": totals.skipped,
             "readings": totals.readings, "seconds": (seconds * 1_000.0).round() / 1_000.0,
-            "unseenColumns": totals.unseen_columns,
+            "unseenColumns": totals.unseen_columns, "unreadable": unreadable,
         });
         println!("{report}");
-    } else {
-        println!(
-            "read {}, applied {}, rejected {}, left out by the mapping {}",
-            totals.read, totals.applied, totals.rejected, totals.skipped
-        );
-        if totals.readings > 0 {
-            println!("readings of the past {}", totals.readings);
-        }
-        println!("in {seconds:.1} s, {:.0} rows a second", totals.read as f64 / seconds.max(0.001));
-        if !totals.unseen_columns.is_empty() {
-            println!("columns the mapping names but no row had: {}", totals.unseen_columns.join(", "));
-        }
+        return;
     }
-    Ok(if totals.rejected > 0 { Outcome::SomeRejected } else { Outcome::Ok })
+    println!(
+        "read {}, applied {}, rejected {}, left out by the mapping {}",
+        totals.read, totals.applied, totals.rejected, totals.skipped
+    );
+    if totals.readings > 0 {
+        println!("readings of the past {}", totals.readings);
+    }
+    println!("in {seconds:.1} s, {:.0} rows a second", totals.read as f64 / seconds.max(0.001));
+    if !totals.unseen_columns.is_empty() {
+        println!("columns the mapping names but no row had: {}", totals.unseen_columns.join(", "));
+    }
+    if !totals.unreadable.is_empty() {
+        let files: Vec<&str> = totals.unreadable.iter().map(|(file, _)| file.as_str()).collect();
+        println!("files that could not be read to their end: {}", files.join(", "));
+    }
+}
+
+/// Why a file did not come to its end.
+enum Stopped {
+    /// The file is at fault; others may be well.
+    File(String),
+    All(anyhow::Error),
 }
 
 fn import_file(
     path: &Path,
     mapping: &Mapping,
     client: &Client,
-    rejects: &mut Option<BufWriter<File>>,
+    rejects: &mut Rejects,
     totals: &mut Totals,
-) -> Result<()> {
-    let file = File::open(path).with_context(|| format!("The file {} cannot be read", path.display()))?;
+) -> Result<(), Stopped> {
     let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| Stopped::File(format!("{name} cannot be read: {error}")))?;
     let gz = path.extension().is_some_and(|extension| extension == "gz");
-    let decoder = Decoder::open(&name, Box::new(file), mapping.encoding(), gz)?;
-    let (steps, received) = sync_channel::<Step>(BATCHES_AHEAD);
+    let decoder = Decoder::open(&name, Box::new(file), mapping.encoding(), gz);
+    let decoder = decoder.map_err(|error| Stopped::File(error.to_string()))?;
+    let (steps, mut received) = channel::<Step>(BATCHES_AHEAD);
     let progress = Progress::new(&name);
-    let report = std::thread::scope(|scope| -> Result<Report> {
+    let (before, rejected_before) = (totals.applied, totals.rejected);
+    let mapped = std::thread::scope(|scope| {
         let mapper = scope.spawn(move || {
             // The other end is gone only when sending failed; that error is the one to show.
-            let send = |batch| steps.send(Step::Batch(batch)).map_err(|_| Gone);
-            let reject = |row| steps.send(Step::Rejected(row)).map_err(|_| Gone);
+            let send = |batch| steps.blocking_send(Step::Batch(batch)).map_err(|_| Gone);
+            let reject = |row| steps.blocking_send(Step::Rejected(row)).map_err(|_| Gone);
             city_ingest::import(decoder, mapping, send, reject)
         });
-        for step in received {
-            match step {
-                Step::Batch(batch) => send(client, batch, &name, rejects, totals)?,
-                Step::Rejected(row) => {
-                    note_rejected(rejects, totals, &row.file, row.line, &row.reason, &row.input)?;
+        let sent = client.block_on(async {
+            let mut sender = Sender::new(client.caller(), mapping.has_context());
+            while let Some(step) = received.recv().await {
+                match step {
+                    Step::Batch(batch) => sender.send(batch, |sent| take(sent, &name, rejects, totals)).await?,
+                    Step::Rejected(row) => rejects.note(totals, &row)?,
                 }
+                progress.show(totals);
             }
-            progress.show(totals);
-        }
-        match mapper.join() {
-            Ok(Ok(report)) => Ok(report),
-            Ok(Err(ImportError::File(error))) => Err(error.into()),
-            Ok(Err(ImportError::Caller(Gone))) => bail!("sending stopped"),
-            Err(_) => bail!("the mapping thread failed"),
-        }
+            sender.finish(|sent| take(sent, &name, rejects, totals)).await
+        });
+        // Lets the mapper end where sending did.
+        drop(received);
+        let mapped = mapper.join().map_err(|_| anyhow!("the mapping thread failed"));
+        sent.and(mapped).map_err(Stopped::All)
     })?;
     progress.end();
+    let report: Report = match mapped {
+        Ok(report) => report,
+        Err(ImportError::Caller(Gone)) => return Err(Stopped::All(anyhow!("sending stopped"))),
+        Err(ImportError::File(error)) => {
+            let (applied, rejected) = (totals.applied - before, totals.rejected - rejected_before);
+            totals.read += applied + rejected;
+            let behind = if applied > 0 { format!(" {applied} rows before that were applied.") } else { String::new() };
+            return Err(Stopped::File(format!("{error}{behind}")));
+        }
+    };
     totals.read += report.read;
     totals.skipped += report.skipped;
     totals.readings += report.readings;
@@ -151,74 +194,46 @@ fn import_file(
 /// The sending side has ended.
 struct Gone;
 
-fn send(
-    client: &Client,
-    batch: Batch,
-    file: &str,
-    rejects: &mut Option<BufWriter<File>>,
-    totals: &mut Totals,
-) -> Result<()> {
-    match batch {
-        Batch::Upsert { json, entities } => {
-            let media = if contains_context(&json) { "application/ld+json" } else { "application/json" };
-            let answer = client.post("/ngsi-ld/v1/entityOperations/upsert?options=update", json, media)?;
-            match answer.status {
-                201 | 204 => totals.applied += entities.len() as u64,
-                207 => {
-                    let result: Value =
-                        serde_json::from_slice(&answer.body).context("The server's answer is not JSON")?;
-                    let errors = result["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-                    totals.applied += (entities.len() - errors.len().min(entities.len())) as u64;
-                    for error in errors {
-                        let id = error["entityId"].as_str().unwrap_or_default();
-                        let line = entities.iter().find(|entity| entity.id == id).map_or(0, |entity| entity.line);
-                        let why = error["error"]["detail"].as_str().unwrap_or("the server gave no reason");
-                        note_rejected(rejects, totals, file, line, why, id)?;
-                    }
-                }
-                status => bail!("The server answered {status}: {}", detail(&answer)),
-            }
-        }
-        Batch::Temporal { json, id, readings: _, rows } => {
-            let media = if contains_context(&json) { "application/ld+json" } else { "application/json" };
-            let answer = client.post("/ngsi-ld/v1/temporal/entities", json, media)?;
-            match answer.status {
-                201 | 204 => totals.applied += rows,
-                400 => {
-                    totals.rejected += rows.saturating_sub(1);
-                    note_rejected(rejects, totals, file, 0, &detail(&answer), &id)?;
-                }
-                status => bail!("The server answered {status}: {}", detail(&answer)),
-            }
-        }
+/// Counts what came of one request.
+fn take(sent: Sent, file: &str, rejects: &mut Rejects, totals: &mut Totals) -> Result<()> {
+    totals.applied += sent.applied;
+    for (line, id, reason) in sent.rejected {
+        rejects.note(totals, &RejectedRow { file: file.to_owned(), line, reason, input: id })?;
     }
+    totals.rejected += sent.rejected_beside;
     Ok(())
 }
 
-/// Whether the documents bring an @context: the mapping gives all of them one or none.
-fn contains_context(json: &[u8]) -> bool {
-    const MEMBER: &[u8] = b"\"@context\":";
-    json.windows(MEMBER.len()).rev().any(|window| window == MEMBER)
+/// Where rows go that could not be used: a file, or the first of them on the screen.
+struct Rejects {
+    file: Option<BufWriter<File>>,
 }
 
-fn note_rejected(
-    rejects: &mut Option<BufWriter<File>>,
-    totals: &mut Totals,
-    file: &str,
-    line: u64,
-    reason: &str,
-    input: &str,
-) -> Result<()> {
-    totals.rejected += 1;
-    if let Some(rejects) = rejects {
-        let document = json!({"file": file, "line": line, "reason": reason, "input": input});
-        writeln!(rejects, "{document}").context("A rejected row cannot be written")?;
-    } else if totals.rejected <= REJECTED_SHOWN_MAX {
-        eprintln!("{file}:{line}: {reason}");
-    } else if totals.rejected == REJECTED_SHOWN_MAX + 1 {
-        eprintln!("Further rejected rows are not shown; --reject OUT.ndjson keeps them all.");
+impl Rejects {
+    fn open(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else { return Ok(Self { file: None }) };
+        let file = File::create(path).with_context(|| format!("The file {} cannot be written", path.display()))?;
+        Ok(Self { file: Some(BufWriter::new(file)) })
     }
-    Ok(())
+
+    fn note(&mut self, totals: &mut Totals, row: &RejectedRow) -> Result<()> {
+        totals.rejected += 1;
+        if let Some(file) = &mut self.file {
+            writeln!(file, "{}", serde_json::to_string(row)?).context("A rejected row cannot be written")?;
+        } else if totals.rejected <= REJECTED_SHOWN_MAX {
+            eprintln!("{}:{}: {}", row.file, row.line, row.reason);
+        } else if totals.rejected == REJECTED_SHOWN_MAX + 1 {
+            eprintln!("Further rejected rows are not shown; --reject OUT.ndjson keeps them all.");
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        match &mut self.file {
+            Some(file) => file.flush().context("The rejected rows cannot be written"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A line on the terminal that says how far it is.

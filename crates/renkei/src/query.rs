@@ -172,11 +172,9 @@ fn apart(options: &Options, client: &Client) -> Result<Outcome> {
     })?;
     let mut unknown = Vec::new();
     if let Some(attribute) = &options.unknown_without {
-        let which = Which { q: None, ..options.which.clone() };
+        let which = Which { q: Some(format!("!{attribute}")), ..options.which.clone() };
         each_entity(client, &which, |entity| {
-            if entity.get(attribute).is_none() {
-                unknown.push(entity["id"].as_str().unwrap_or_default().to_owned());
-            }
+            unknown.push(entity["id"].as_str().unwrap_or_default().to_owned());
             Ok(())
         })?;
     }

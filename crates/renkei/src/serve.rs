@@ -1,5 +1,6 @@
 //! `renkei serve`: the server.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -187,6 +188,8 @@ pub fn start_logging(filter: &str, format: &str) -> Result<()> {
     let filter =
         tracing_subscriber::EnvFilter::try_new(filter).with_context(|| format!("--log {filter} is not understood"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people: a file or a collector gets plain text.
+    let builder = builder.with_ansi(std::io::stderr().is_terminal());
     // A second start in one process (tests) keeps the first logger.
     let _ = if format == "json" { builder.json().try_init() } else { builder.try_init() };
     Ok(())

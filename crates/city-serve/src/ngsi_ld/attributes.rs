@@ -23,7 +23,8 @@ fn update_result(ask: &Ask, applied: &Applied) -> Response {
     }
     let shown = |name: &Name| ask.terms.compact(name).into_owned();
     let updated: Vec<String> = applied.updated.iter().map(shown).collect();
-    let not_updated: Vec<(String, &str)> = applied.not_updated.iter().map(|(name, why)| (shown(name), *why)).collect();
+    let not_updated: Vec<(String, &str)> =
+        applied.not_updated.iter().map(|(name, why)| (shown(name), why.as_ref())).collect();
     let body = render_update_result(
         updated.iter().map(String::as_str),
         not_updated.iter().map(|(name, why)| (name.as_str(), *why)),

@@ -12,9 +12,9 @@ use city_ngsi_ld::{Mode, parse_batch, peek_id};
 use http::{HeaderMap, StatusCode};
 
 use super::attributes::options;
-use super::request::{Ask, element_terms};
+use super::request::{self, Ask, element_terms};
 use crate::body::WholeBody;
-use crate::city::{City, cause};
+use crate::city::City;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 
@@ -63,7 +63,7 @@ async fn apply(
     if changes.is_empty() {
         return Ok(());
     }
-    let results = city.context.apply(&ask.permit, changes, cause("ngsi-ld"), Vec::new()).await?;
+    let results = request::apply(city, ask, changes).await?;
     let accepted = elements.iter_mut().filter(|(_, result)| result.is_ok());
     for ((_, element), result) in accepted.zip(results) {
         *element = match result {

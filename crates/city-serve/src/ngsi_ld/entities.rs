@@ -9,15 +9,15 @@ use city_ngsi_ld::{Mode, parse_entity, parse_fragment, render_entity};
 use http::{HeaderMap, StatusCode};
 
 use super::query::Projection;
-use super::request::{Ask, entity_id};
+use super::request::{Ask, apply, entity_id};
 use crate::body::WholeBody;
-use crate::city::{City, cause};
+use crate::city::City;
 use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 
 /// Applies one change and gives what came of it.
 pub async fn apply_one(city: &City, ask: &Ask, change: Change) -> Result<Applied, Problem> {
-    let mut results = city.context.apply(&ask.permit, vec![change], cause("ngsi-ld"), Vec::new()).await?;
+    let mut results = apply(city, ask, vec![change]).await?;
     match results.pop() {
         Some(result) => result.map_err(Problem::from),
         None => Err(Problem::internal("CTX-001", &"a change got no answer")),

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
-use city_model::{EntityId, Permit, TenantName};
+use city_context::answers::{KEY_BYTES_MAX, Results};
+use city_model::{Change, EntityId, Permit, TenantName};
 use city_ngsi_ld::{ContextDocument, ContextSpec, ResolveError, TermMap, split_context};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION};
 
-use crate::city::City;
+use crate::city::{City, cause};
 use crate::link::context_link;
 use crate::media::{MediaType, accepted, content_type};
 use crate::parameters::PathParameters;
@@ -20,6 +21,7 @@ use crate::problem::{Kind, Problem};
 
 pub const TENANT: HeaderName = HeaderName::from_static("ngsild-tenant");
 pub const RESULTS_COUNT: HeaderName = HeaderName::from_static("ngsild-results-count");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PURPOSE: HeaderName = HeaderName::from_static("renkei-purpose");
 
 /// Documents that one @context may need to be fetched; each fetch may name another.
@@ -28,6 +30,8 @@ const FETCHES_MAX: usize = 16;
 /// Who asks, in which words, and how the answer shall look.
 pub struct Ask {
     pub permit: Permit,
+    /// `Idempotency-Key`: the same request sent again is answered again and applied once.
+    pub request_key: Option<Box<str>>,
     pub terms: Arc<TermMap>,
     pub media: MediaType,
     tenant_named: bool,
@@ -46,7 +50,7 @@ impl Ask {
         };
         let terms = resolve(city, &spec).await?;
         let (permit, tenant_named) = permit(city, headers)?;
-        Ok(Self { permit, terms, media, tenant_named })
+        Ok(Self { permit, request_key: request_key(headers)?, terms, media, tenant_named })
     }
 
     /// A request with a body, whose @context stands in a `Link` header or in the body (6.3.5).
@@ -56,7 +60,7 @@ impl Ask {
         let spec = body_context(headers, sent, || Ok(split_context(body)?))?;
         let terms = resolve(city, &spec).await?;
         let (permit, tenant_named) = permit(city, headers)?;
-        Ok(Self { permit, terms, media, tenant_named })
+        Ok(Self { permit, request_key: request_key(headers)?, terms, media, tenant_named })
     }
 
     /// A batch: each element may have an @context of its own; see `element_terms`.
@@ -69,7 +73,7 @@ impl Ask {
         };
         let terms = resolve(city, &spec).await?;
         let (permit, tenant_named) = permit(city, headers)?;
-        Ok((Self { permit, terms, media: MediaType::Json, tenant_named }, sent))
+        Ok((Self { permit, request_key: request_key(headers)?, terms, media: MediaType::Json, tenant_named }, sent))
     }
 
     #[must_use]
@@ -215,6 +219,26 @@ pub fn permit(city: &City, headers: &HeaderMap) -> Result<(Permit, bool), Proble
     };
     let purpose = headers.get(&PURPOSE).and_then(|value| value.to_str().ok());
     Ok((city.permit(&tenant, purpose), named.is_some()))
+}
+
+fn request_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Problem> {
+    let Some(value) = headers.get(&IDEMPOTENCY_KEY) else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if !text.is_empty() && text.len() <= KEY_BYTES_MAX => Ok(Some(text.into())),
+        _ => {
+            let detail = format!("Idempotency-Key must be 1 to {KEY_BYTES_MAX} characters of plain ASCII.");
+            Err(Problem::new(Kind::BadRequestData, "NLD-002", detail))
+        }
+    }
+}
+
+/// Applies the changes of a request, once for each Idempotency-Key.
+pub async fn apply(city: &City, ask: &Ask, changes: Vec<Change>) -> Result<Results, Problem> {
+    let cause = cause("ngsi-ld");
+    Ok(match &ask.request_key {
+        Some(key) => city.context.apply_once(&ask.permit, changes, cause, key).await?,
+        None => city.context.apply(&ask.permit, changes, cause, Vec::new()).await?,
+    })
 }
 
 /// The entity id in a path.
