@@ -28,6 +28,8 @@ use crate::{Error, notification_id};
 
 /// Notifications of one subscription that are under way together; never two of one entity.
 const IN_FLIGHT_MAX: usize = 16;
+/// Entities of one subscription that are remembered as they were told last.
+const LAST_TOLD_MAX: usize = 256;
 /// Rows that a throttled subscription may put together into one notification.
 const COALESCED_ROWS_MAX: usize = 10_000;
 /// How long an endpoint may take, unless the subscription says otherwise.
@@ -61,6 +63,8 @@ struct LaneState {
     forgotten: bool,
     failures_in_a_row: u32,
     coalesced: u64,
+    /// Entities as they were told last, with the change that was told.
+    last_told: HashMap<u32, (u64, Arc<Entity>)>,
 }
 
 enum Outcome {
@@ -83,8 +87,15 @@ impl Deliveries {
             lane.woken.notify_one();
             return;
         }
-        let state =
-            LaneState { subscription, report, running: false, forgotten: false, failures_in_a_row: 0, coalesced: 0 };
+        let state = LaneState {
+            subscription,
+            report,
+            running: false,
+            forgotten: false,
+            failures_in_a_row: 0,
+            coalesced: 0,
+            last_told: HashMap::new(),
+        };
         let lane = Lane { key: key.clone(), state: Mutex::new(state), woken: Notify::new() };
         lanes.insert(key, Arc::new(lane));
     }
@@ -156,6 +167,7 @@ impl Deliveries {
                     // Under the lock that `wake` counts with: a row that came meanwhile is not left behind.
                     if state.forgotten || state.report.waiting == 0 {
                         state.running = false;
+                        state.last_told = HashMap::new();
                         return;
                     }
                 }
@@ -170,9 +182,10 @@ impl Deliveries {
 
     /// One round; `false` when nothing waits.
     async fn step(&self, lane: &Lane) -> Result<bool, Error> {
-        let (subscription, last, forgotten) = {
+        let (subscription, last, forgotten, counted) = {
             let state = lane.state.lock();
-            (Arc::clone(&state.subscription), state.report.last_notification, state.forgotten)
+            let report = &state.report;
+            (Arc::clone(&state.subscription), report.last_notification, state.forgotten, report.waiting)
         };
         if forgotten {
             return Ok(false);
@@ -189,7 +202,9 @@ impl Deliveries {
         let wanted = if subscription.throttling_micros.is_some() { COALESCED_ROWS_MAX } else { IN_FLIGHT_MAX };
         let waiting = rows(self.context.view(), &lane.key, wanted)?;
         if waiting.is_empty() {
-            lane.state.lock().report.waiting = 0;
+            // Rows that were counted while this looked are not there yet for it, and still wait.
+            let mut state = lane.state.lock();
+            state.report.waiting = state.report.waiting.saturating_sub(counted);
             return Ok(false);
         }
         if self.give_up_old(lane, &waiting)? {
@@ -234,17 +249,28 @@ impl Deliveries {
         Ok(join_all(tasks).await)
     }
 
-    /// All that waits becomes one notification with the last state of each entity.
-    async fn send_coalesced(&self, lane: &Lane, subscription: &Subscription, waiting: Vec<Row>) -> Result<bool, Error> {
+    /// What waits becomes one notification with the last state of each entity; entities beyond the
+    /// bound of a notification wait for the next one.
+    async fn send_coalesced(
+        &self,
+        lane: &Lane,
+        subscription: &Subscription,
+        mut waiting: Vec<Row>,
+    ) -> Result<bool, Error> {
         let mut last: HashMap<u32, MatchedChange> = HashMap::new();
-        let mut count = 0u64;
-        for change in waiting.iter().flat_map(|row| &row.changes) {
-            last.insert(change.entity, *change);
-            count += 1;
+        let mut fitting = 0;
+        for row in &waiting {
+            let further = row.changes.iter().filter(|change| !last.contains_key(&change.entity)).count();
+            if fitting > 0 && last.len() + further > crate::matcher::NOTIFICATION_ENTITIES_MAX {
+                break;
+            }
+            last.extend(row.changes.iter().map(|change| (change.entity, *change)));
+            fitting += 1;
         }
+        waiting.truncate(fitting);
+        let count: u64 = waiting.iter().map(|row| row.changes.len() as u64).sum();
         let mut changes: Vec<MatchedChange> = last.into_values().collect();
         changes.sort_by_key(|change| change.lsn);
-        changes.truncate(crate::matcher::NOTIFICATION_ENTITIES_MAX);
         lane.state.lock().coalesced += count - changes.len() as u64;
         metrics::counter!("renkei_notifications_coalesced_total").increment(count - changes.len() as u64);
         let seq = waiting.last().map_or(0, |row| row.seq);
@@ -424,7 +450,7 @@ impl Deliveries {
         let Some(space) = self.context.tenants().by_number(lane.key.tenant) else { return Ok(None) };
         let mut told: Vec<Told> = Vec::new();
         for change in changes {
-            match self.tell(&space, subscription, change)? {
+            match self.tell(lane, &space, subscription, change)? {
                 Some(image) => told.push(image),
                 None => return Ok(None),
             }
@@ -437,23 +463,42 @@ impl Deliveries {
 
     fn tell(
         &self,
+        lane: &Lane,
         space: &TenantSpace,
         subscription: &Subscription,
         change: &MatchedChange,
     ) -> Result<Option<Told>, Error> {
-        let Some(record) = self.context.journal().get(change.lsn)? else { return Ok(None) };
+        let Some(published) = self.context.journal().find(change.lsn)? else { return Ok(None) };
+        let record = &published.record;
         let deleted = change.trigger == Trigger::EntityDeleted;
-        let lsn = if deleted { record.previous_lsn } else { change.lsn };
-        let AsOf::Entity(Some(entity)) = self.context.as_of(space, change.entity, lsn)? else { return Ok(None) };
+        let before = lane.state.lock().last_told.get(&change.entity).cloned();
+        let before = before.filter(|(lsn, _)| *lsn == record.previous_lsn).map(|(_, entity)| entity);
+        let entity = match &before {
+            // What was told last stands just before this change: one step forward.
+            Some(before) if !deleted => self.context.forward(space, before, &published)?,
+            _ => match self.context.image_of(space, &published)? {
+                AsOf::Entity(Some(entity)) => entity,
+                _ => return Ok(None),
+            },
+        };
         let tells_previous = subscription.notification.show_changes || change.trigger == Trigger::AttributeDeleted;
-        let previous = if tells_previous && !deleted && record.previous_lsn > 0 {
-            match self.context.as_of(space, change.entity, record.previous_lsn)? {
+        let previous = match before {
+            _ if !tells_previous || deleted || record.previous_lsn == 0 => None,
+            Some(before) => Some(before),
+            None => match self.context.as_of(space, change.entity, record.previous_lsn)? {
                 AsOf::Entity(previous) => previous,
                 AsOf::Forgotten => None,
-            }
-        } else {
-            None
+            },
         };
+        let mut state = lane.state.lock();
+        if state.last_told.len() >= LAST_TOLD_MAX {
+            state.last_told.clear();
+        }
+        if deleted {
+            state.last_told.remove(&change.entity);
+        } else {
+            state.last_told.insert(change.entity, (change.lsn, Arc::clone(&entity)));
+        }
         Ok(Some(Told { entity, previous, deleted_at: deleted.then_some(record.time) }))
     }
 

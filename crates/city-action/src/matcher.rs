@@ -156,7 +156,18 @@ impl Matcher {
             return Ok(());
         };
         let Some(space) = self.context.tenants().by_number(record.tenant) else { return Ok(()) };
-        let AsOf::Entity(Some(entity)) = self.context.image_of(&space, published)? else { return Ok(()) };
+        let entity = match self.context.image_of(&space, published)? {
+            AsOf::Entity(Some(entity)) => entity,
+            AsOf::Entity(None) => return Ok(()),
+            AsOf::Forgotten => {
+                tracing::error!(
+                    lsn = published.lsn,
+                    "a change could not be matched: what it changed is no longer kept"
+                );
+                metrics::counter!("renkei_follower_lost_total", "follower" => "matcher").increment(1);
+                return Ok(());
+            }
+        };
         let touched = touched_names(&space, record)?;
         let identity = record.identity.as_ref();
         let happening = Happening {

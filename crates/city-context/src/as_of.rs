@@ -1,18 +1,20 @@
 //! An entity as it stood at an earlier change: undone, change by change, from how it stands now.
 //!
 //! Each record names the entity's previous one and holds what was before it, so the way back
-//! costs one record for each later change of that entity alone.
+//! costs one record for each later change of that entity alone. Who goes through the changes of an
+//! entity in order pays for the way back once and then goes forward, one record at a time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use city_model::{Entity, EntityId};
+use city_model::{Attribute, Entity, EntityId, Name};
+use city_store::codec::{NameNumbers, Reader, read_dataset, read_instance};
 use city_store::record::LIVE_BRANCH;
-use city_store::{JournalReader, TermNo, View};
+use city_store::{JournalReader, Record, TermNo, View};
 
 use crate::Error;
-use crate::image::{Parts, Stamp};
+use crate::image::{Identity, Parts, Stamp};
 use crate::tenant::TenantSpace;
 
 /// Most changes that are undone for one answer.
@@ -44,7 +46,7 @@ pub fn as_of(
     await_published(journal, stamp.lsn)?;
     let mut undone = 0;
     while stamp.lsn > lsn {
-        let Some(record) = journal.get(stamp.lsn)? else { return Ok(AsOf::Forgotten) };
+        let Some(record) = journal.find(stamp.lsn)?.map(|found| found.record) else { return Ok(AsOf::Forgotten) };
         if record.entity != number || record.tenant != space.number {
             return Err(city_store::Error::Undecodable(format!("record {} is not about {id}", stamp.lsn)).into());
         }
@@ -66,7 +68,7 @@ pub fn as_of(
     }
     if undone > 0
         && stamp.lsn != 0
-        && let Some(record) = journal.get(stamp.lsn)?
+        && let Some(record) = journal.find(stamp.lsn)?.map(|found| found.record)
     {
         stamp.modified_at = record.time;
     }
@@ -84,4 +86,43 @@ fn await_published(journal: &JournalReader, lsn: u64) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The entity just after a change, from how it stood just before.
+pub fn forward(space: &TenantSpace, before: &Entity, record: &Record) -> Result<Arc<Entity>, Error> {
+    let terms = &space.terms;
+    let mut entity = before.clone();
+    entity.modified_at = record.time;
+    if let Some(after) = record.identity.as_ref().and_then(|identity| identity.after.as_deref()) {
+        let identity = Identity::decode(after, terms)?;
+        (entity.types, entity.scopes, entity.created_at) = (identity.types, identity.scopes, identity.created_at);
+    }
+    for touched in &record.touched {
+        let name = Name::from_stored(terms.name(touched.attribute)?);
+        let dataset = read_dataset(touched.dataset, terms)?;
+        let at = entity.attributes.iter().position(|attribute| attribute.name == name);
+        match (&touched.change.after, at) {
+            (Some(bytes), at) => {
+                let instance = read_instance(&mut Reader::new(bytes), dataset.clone(), terms)?;
+                match at {
+                    None => entity.attributes.push(Attribute::new(name, instance)),
+                    Some(at) => {
+                        let instances = &mut entity.attributes[at].instances;
+                        match instances.iter_mut().find(|own| own.dataset == dataset) {
+                            Some(own) => *own = instance,
+                            None => instances.push(instance),
+                        }
+                    }
+                }
+            }
+            (None, Some(at)) => {
+                entity.attributes[at].instances.retain(|own| own.dataset != dataset);
+                if entity.attributes[at].instances.is_empty() {
+                    entity.attributes.remove(at);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    Ok(Arc::new(entity))
 }

@@ -344,6 +344,11 @@ impl Context {
         as_of::as_of(&self.view, &self.journal, space, number, &id, lsn)
     }
 
+    /// The entity just after a change, from how it stood just before it.
+    pub fn forward(&self, space: &TenantSpace, before: &Entity, published: &Published) -> Result<Arc<Entity>, Error> {
+        as_of::forward(space, before, &published.record)
+    }
+
     /// The entity that a follower reads about: from memory where it is, else from the journal.
     pub fn image_of(&self, space: &TenantSpace, published: &Published) -> Result<AsOf, Error> {
         if let Some(image) = &published.image {

@@ -129,12 +129,19 @@ fn an_entity_can_be_rebuilt_as_of_every_change() {
         let Read::Records(records) = context.journal().read(1, 1_000).unwrap() else { panic!("lost") };
         assert_eq!(records.len(), 42);
         let mut seen = 0;
+        let mut before: Option<Arc<city_model::Entity>> = None;
         for published in records.iter().filter(|p| p.record.entity_id.ends_with(":1")) {
             let AsOf::Entity(entity) = context.as_of(&space, published.record.entity, published.lsn).unwrap() else {
                 panic!("forgotten")
             };
             match entity {
                 Some(entity) => {
+                    if let Some(before) = &before {
+                        let forward = context.forward(&space, before, published).unwrap();
+                        assert_eq!(value(&forward, "reading"), Some(Value::Int(seen)), "forward is as good as back");
+                        assert_eq!(forward.modified_at, entity.modified_at);
+                    }
+                    before = Some(Arc::clone(&entity));
                     assert_eq!(value(&entity, "reading"), Some(Value::Int(seen)));
                     assert_eq!(value(&entity, "other"), (seen > 0).then(|| Value::Int(seen * 100)));
                     assert_eq!(entity.modified_at, published.record.time);

@@ -68,7 +68,7 @@ pub fn dataset_of(key: &[u8]) -> Result<TermNo, Error> {
 }
 
 pub fn position_of(key: &[u8]) -> Result<InstancePosition, Error> {
-    debug_assert!(TIME_AT + 8 == SEQ_AT);
+    const { assert!(TIME_AT + 8 == SEQ_AT) };
     let seq = key.get(SEQ_AT..SEQ_AT + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
     let seq = seq.ok_or_else(too_short)?;
     Ok(InstancePosition { seq, index: u32_at(key, INDEX_AT)? })

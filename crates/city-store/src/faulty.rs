@@ -124,7 +124,7 @@ impl Inner {
     }
 
     fn chance(&mut self, one_in: u64) -> bool {
-        self.next() % one_in == 0
+        self.next().is_multiple_of(one_in)
     }
 
     fn used(&self) -> u64 {

@@ -491,9 +491,9 @@ impl JournalReader {
     }
 
     /// One record; `None` when it is no longer kept.
-    pub fn get(&self, lsn: u64) -> Result<Option<Arc<Record>>, Error> {
+    pub fn find(&self, lsn: u64) -> Result<Option<Published>, Error> {
         match self.read(lsn, 1)? {
-            Read::Records(records) => Ok(records.into_iter().next().filter(|p| p.lsn == lsn).map(|p| p.record)),
+            Read::Records(records) => Ok(records.into_iter().next().filter(|published| published.lsn == lsn)),
             Read::Lost { .. } => Ok(None),
         }
     }

@@ -1,6 +1,6 @@
 //! `renkei doctor`: how a running server fares, or whether a data folder that nobody has open is whole.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -80,7 +80,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn offline(data: &PathBuf, as_json: bool) -> Result<Outcome> {
+fn offline(data: &Path, as_json: bool) -> Result<Outcome> {
     anyhow::ensure!(data.join("FORMAT").exists(), "{} is not a Renkei data folder", data.display());
     let folder = Folder::open(data)?;
     let view = View::open(&folder.view_path())?;

@@ -44,7 +44,7 @@ async fn apply(city: &City, changes: Vec<Change>) -> Result<()> {
 /// Time of the last change of a town that was kept.
 pub fn latest(city: &City) -> Result<Option<Time>> {
     let journal = city.context.journal();
-    Ok(journal.get(journal.durable())?.map(|record| record.time))
+    Ok(journal.find(journal.durable())?.map(|found| found.record.time))
 }
 
 /// Entities and their past, unless the folder already holds them.

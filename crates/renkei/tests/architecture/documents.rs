@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::source::{nothing, root, sources, walk};
+use crate::source::{Source, all_sources, nothing, root, sources, walk};
 
 fn documents() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
@@ -195,6 +195,45 @@ fn commands(text: &str) -> Vec<String> {
     found
 }
 
+/// A promise is shown by a test that is there: `cargo test -p ROOM --test FILE part_of_its_name`.
+#[test]
+fn every_test_that_the_status_names_is_there() {
+    let all = all_sources();
+    let mut wrong = Vec::new();
+    let mut named = 0;
+    for command in quoted(&page("docs/reference/status.md")) {
+        let Some(rest) = command.strip_prefix("cargo test -p ") else { continue };
+        named += 1;
+        let mut words = rest.split_whitespace();
+        let room = words.next().unwrap_or_default();
+        let (mut file, mut name) = (None, None);
+        while let Some(word) = words.next() {
+            match word {
+                "--test" => file = words.next(),
+                word => name = Some(word),
+            }
+        }
+        let folder = if room == "e2e-tests" { room.to_owned() } else { format!("crates/{room}") };
+        if !root().join(&folder).is_dir() {
+            wrong.push(format!("{command}: there is no room {room}"));
+        }
+        if let Some(file) = file.filter(|file| !root().join(format!("{folder}/tests/{file}.rs")).exists()) {
+            wrong.push(format!("{command}: there is no {folder}/tests/{file}.rs"));
+        }
+        let has = |source: &Source, name: &str| {
+            let is_test =
+                |line: &str| line.trim_start().trim_start_matches("async ").starts_with("fn ") && line.contains(name);
+            source.path.starts_with(&format!("{room}/"))
+                && (source.path.contains(name) || source.text.lines().any(is_test))
+        };
+        if let Some(name) = name.filter(|name| room != "e2e-tests" && !all.iter().any(|source| has(source, name))) {
+            wrong.push(format!("{command}: no test of {room} is called …{name}…"));
+        }
+    }
+    assert!(named > 20, "only {named} tests are named");
+    nothing("tests that are not there", wrong);
+}
+
 #[test]
 fn every_metric_has_a_line_and_every_line_a_metric() {
     let in_code: BTreeSet<String> = sources().iter().flat_map(|source| metrics_in(&source.code)).collect();
@@ -230,7 +269,7 @@ fn the_page_of_limits_says_what_the_code_says() {
     }
 }
 
-/// Every constant that ends in `_MAX`, with what the comment above it says.
+/// Every constant that ends in `_MAX` and says above itself what it bounds.
 fn limits() -> String {
     let mut rooms: BTreeMap<String, Vec<(String, String, String)>> = BTreeMap::new();
     for source in sources() {
@@ -247,6 +286,8 @@ fn limits() -> String {
             let constant = line.trim_start_matches("pub(crate) ").trim_start_matches("pub ").strip_prefix("const ");
             if let Some((name, rest)) = constant.and_then(|rest| rest.split_once(':'))
                 && name.ends_with("_MAX")
+                // Without a comment it bounds only how much of a text is shown.
+                && !comment.is_empty()
                 && let Some((_, value)) = rest.split_once('=')
             {
                 let room = source.path.split('/').next().unwrap_or_default().to_owned();
