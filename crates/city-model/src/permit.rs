@@ -73,22 +73,12 @@ impl Mint {
         (!MINT_TAKEN.swap(true, Ordering::SeqCst)).then_some(Self(()))
     }
 
-    /// Tests run many cities in one process.
-    #[cfg(any(test, feature = "test-permits"))]
-    #[must_use]
-    pub fn for_test() -> Self {
-        Self(())
-    }
-
     #[must_use]
     pub fn issue(&self, grant: Grant) -> Permit {
         let Grant { tenant, who, purpose, rights, filter, mask, epoch, expires_at } = grant;
         Permit { tenant, who, purpose, rights, filter, mask, epoch, expires_at }
     }
 }
-
-#[cfg(all(feature = "test-permits", not(debug_assertions)))]
-compile_error!("the feature test-permits lets anyone mint permits; a release build may not have it");
 
 impl Permit {
     #[must_use]
@@ -153,14 +143,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mint_is_taken_once() {
-        assert!(Mint::take().is_some());
+    fn the_mint_is_taken_once_and_its_permits_end() {
+        let mint = Mint::take().unwrap();
         assert!(Mint::take().is_none());
-    }
-
-    #[test]
-    fn a_permit_ends() {
-        let permit = Mint::for_test().issue(Grant {
+        let permit = mint.issue(Grant {
             tenant: TenantName::default_tenant(),
             who: "operator".into(),
             purpose: None,

@@ -134,7 +134,12 @@ where
             }));
         }
         let allowed = allowed(&operations);
-        router = router.route(path, methods.fallback(async move |method: Method| other_method(&method, &allowed)));
+        let methods = methods.fallback(async move |method: Method| other_method(&method, &allowed));
+        // CIM 009 table 6.1-1 writes collections with a slash at the end; both forms are one resource.
+        if !path.ends_with('/') {
+            router = router.route(&format!("{path}/"), methods.clone());
+        }
+        router = router.route(path, methods);
     }
     Ok(router.fallback(unknown_path).with_state(state))
 }

@@ -1,6 +1,6 @@
 //! A small city for tests: a context over a faulty disk, with a virtual clock.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use city_context::{Context, OpenReport};
 use city_model::permit::Grant;
@@ -79,7 +79,9 @@ pub fn cause() -> Cause {
 }
 
 pub fn permit(tenant: &str) -> Permit {
-    Mint::for_test().issue(Grant {
+    // The process makes its mint once; all tests of it share the one.
+    static MINT: OnceLock<Mint> = OnceLock::new();
+    MINT.get_or_init(|| Mint::take().unwrap()).issue(Grant {
         tenant: TenantName::parse(tenant).unwrap(),
         who: "test".into(),
         purpose: None,

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Everything that must be green. The workspace is built once, in the profile `ci`.
+set -eu
+cd "$(dirname "$0")/.."
+step=tools/step.sh
+
+if [ -d "$RENKEI_DATA" ]; then
+    echo "real data: $RENKEI_DATA"
+elif [ "${RENKEI_REQUIRE_DATA:-0}" = 1 ]; then
+    echo "RENKEI_REQUIRE_DATA=1, but $RENKEI_DATA is not there" >&2
+    exit 1
+else
+    echo "real data: $RENKEI_DATA is not there, tests on it are skipped"
+    # A test that finds no data takes an unset variable as permission to skip.
+    unset RENKEI_REQUIRE_DATA
+fi
+
+begin=$(date +%s)
+if cargo fmt --version >/dev/null 2>&1; then
+    $step "Formatting (seconds)" cargo fmt --all -- --check
+else
+    echo "NOT CHECKED: formatting (rustfmt is not here)"
+fi
+if cargo clippy --version >/dev/null 2>&1; then
+    $step "Lints, none may be left (the first time some 3 minutes)" \
+        cargo clippy --profile ci --locked --workspace --all-targets --quiet -- -D warnings
+else
+    echo "NOT CHECKED: lints (clippy is not here)"
+fi
+# The licences are also checked by the architecture test, so that nobody needs cargo-deny.
+if cargo deny --version >/dev/null 2>&1; then
+    $step "Licences and sources (seconds)" cargo deny --offline check licenses bans sources
+fi
+$step "Building the binary (the first time some 5 minutes)" cargo build --profile ci --locked -p renkei
+$step "Tests" cargo test --profile ci --locked --workspace
+echo
+echo "make test: green in $((($(date +%s) - begin) / 60)) min"
