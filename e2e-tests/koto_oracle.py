@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Answers the flood question of the Koto example from the raw files, without any of the product.
 
-    python3 koto_oracle.py DATA_FOLDER [METRES] [DEPTH]
+    python3 koto_oracle.py DATA_FOLDER [METRES [DEPTH]]
 
 In: buildings_13107/13108.geojsonl.gz and shelters_evacuation_131075/131083.json. Out, as JSON:
-`matched`: buildings with an Arakawa L2 depth of at least DEPTH whose centroid has no shelter within
-METRES; `unknown`: buildings without such a depth; `closest_to_limit_m`: how near any deep building's
-nearest shelter comes to exactly METRES, which says whether a tie could be decided differently.
+`deep`: how many buildings have an Arakawa L2 depth of at least DEPTH; `matched`: those of them whose
+centroid has no shelter within METRES (METRES itself is within); `unknown`: buildings without such a
+depth; `closest_to_limit_m`: how near the nearest shelter of any deep building comes to exactly METRES,
+which says whether a last digit could decide differently.
 
 Python's standard library alone. The centroid is that of the footprint's area in the plane of longitude
 and latitude (shoelace formula, courtyards taken away). The distance is the geodesic on WGS 84 by
@@ -125,8 +126,9 @@ def main():
                 deep += 1
                 lon, lat = centroid(feature["geometry"]["coordinates"])
                 distances = [distance_m(lon, lat, *place) for place in places if abs(place[1] - lat) <= reach]
-                closest = min([closest, *(abs(distance - metres) for distance in distances)])
-                if all(distance > metres for distance in distances):
+                nearest = min(distances, default=math.inf)
+                closest = min(closest, abs(nearest - metres))
+                if nearest > metres:
                     matched.append(name)
     answer = {"deep": deep, "matched": sorted(matched), "unknown": sorted(unknown), "closest_to_limit_m": closest}
     json.dump(answer, sys.stdout)

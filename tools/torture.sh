@@ -13,3 +13,4 @@ $step "Disks that drop, tear and reorder, seeds $seeds" \
     env RENKEI_SEEDS="$seeds" cargo test --profile ci --locked -p city-context --test durability -- --nocapture
 $step "Random cases in the pure rooms, $cases each" \
     env PROPTEST_CASES="$cases" cargo test --profile ci --locked -p city-model -p city-ngsi-ld -p city-ingest
+$step "Real city data, whole files" env RENKEI_FULL=1 cargo test --profile ci --locked -p e2e-tests --test koto -- --nocapture

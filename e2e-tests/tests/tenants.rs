@@ -237,7 +237,8 @@ fn no_answer_to_one_tenant_holds_a_byte_of_another() {
     }
     let page = a.get(&format!("{ENTITIES}?type=Thing&limit=2&count=true")).expect(200);
     assert_eq!(page.header("ngsild-results-count"), Some("3"));
-    assert!(page.header("link").unwrap().contains("offset=2"), "{:?}", page.headers);
+    let next = |(_, value): &(String, String)| value.contains("offset=2") && value.contains("rel=\"next\"");
+    assert!(page.headers.iter().any(next), "{:?}", page.headers);
     let last = a.get(&format!("{ENTITIES}?type=Thing&limit=2&offset=2&count=true")).expect(200);
     assert!(!last.headers.iter().any(|(_, value)| value.contains("rel=\"next\"")), "{:?}", last.headers);
     assert_eq!(a.get("/ops/v1/explain?type=Thing").json_of(200)["candidates"], 3);

@@ -190,6 +190,11 @@ impl Deliveries {
         if forgotten {
             return Ok(false);
         }
+        // What was sent must be taken out of the outbox; without space it would be sent again.
+        if !self.context.view().has_room() {
+            tokio::time::sleep(PAUSE_FIRST).await;
+            return Ok(true);
+        }
         if let (Some(throttling), Some(last)) = (subscription.throttling_micros, last) {
             let wait = last.as_micros() + throttling - self.now().as_micros();
             if wait > 0 {
@@ -228,7 +233,8 @@ impl Deliveries {
             sent.push(row);
         }
         let outcomes = self.send_all(lane, &subscription, &sent).await?;
-        self.settle(lane, sent, outcomes).await
+        let notifications = sent.len();
+        self.settle(lane, sent, outcomes, notifications).await
     }
 
     async fn send_all(&self, lane: &Lane, subscription: &Subscription, sent: &[Row]) -> Result<Vec<Outcome>, Error> {
@@ -284,17 +290,26 @@ impl Deliveries {
             Outcome::Later(why) => waiting.iter().map(|_| Outcome::Later(why.clone())).collect(),
             Outcome::Refused(why) => waiting.iter().map(|_| Outcome::Refused(why.clone())).collect::<Vec<_>>(),
         };
-        self.settle(lane, waiting, outcomes).await
+        self.settle(lane, waiting, outcomes, 1).await
     }
 
     /// Takes the rows that are done out of the outbox, and pauses where the endpoint asks for it.
-    async fn settle(&self, lane: &Lane, sent: Vec<Row>, outcomes: Vec<Outcome>) -> Result<bool, Error> {
+    async fn settle(
+        &self,
+        lane: &Lane,
+        sent: Vec<Row>,
+        outcomes: Vec<Outcome>,
+        notifications: usize,
+    ) -> Result<bool, Error> {
         let now = self.now();
         let mut batch = ViewBatch::default();
         let mut failed = None;
+        // Rows that went out together were one notification.
+        let together = notifications < sent.len();
+        let sends = |rows: u64| if together { rows.min(1) } else { rows };
         {
             let mut state = lane.state.lock();
-            let mut taken = 0;
+            let (mut taken, mut not_taken) = (0u64, 0u64);
             for (row, outcome) in sent.into_iter().zip(outcomes) {
                 state.report.last_notification = Some(now);
                 match outcome {
@@ -302,24 +317,25 @@ impl Deliveries {
                         taken += 1;
                         delete_row(&lane.key, row.seq, &mut batch);
                         state.report.waiting = state.report.waiting.saturating_sub(1);
-                        state.report.times_sent += 1;
                         state.report.last_success = Some(now);
                         state.report.last_error = None;
                     }
                     Outcome::Later(why) => {
-                        state.report.times_failed += 1;
+                        not_taken += 1;
                         state.report.last_failure = Some(now);
                         state.report.last_error = Some(why.as_str().into());
                         failed = Some(why);
                     }
                     Outcome::Refused(why) => {
-                        state.report.times_failed += 1;
+                        not_taken += 1;
                         state.report.last_failure = Some(now);
                         state.report.last_error = Some(why.as_str().into());
                         bury(&mut state.report, &lane.key, row, now, &why, &mut batch);
                     }
                 }
             }
+            state.report.times_sent += sends(taken);
+            state.report.times_failed += sends(not_taken);
             if failed.is_some() {
                 state.failures_in_a_row += 1;
             } else if taken > 0 {
@@ -328,7 +344,7 @@ impl Deliveries {
             if !state.forgotten {
                 put_report(&lane.key, &state.report, &mut batch);
             }
-            metrics::counter!("renkei_notifications_total", "outcome" => "taken").increment(taken);
+            metrics::counter!("renkei_notifications_total", "outcome" => "taken").increment(sends(taken));
         }
         self.context.view().write(batch)?;
         if let Some(why) = failed {

@@ -77,6 +77,10 @@ impl Matcher {
                 }
                 continue;
             }
+            if !self.context.view().has_room() {
+                std::thread::sleep(IDLE);
+                continue;
+            }
             if let Err(error) = self.step(cursor) {
                 tracing::error!(%error, "matching stopped; no notifications leave until the server is restarted");
                 self.deliveries.fail(&error.to_string());

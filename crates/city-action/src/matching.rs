@@ -152,7 +152,12 @@ fn fired(subscription: &Subscription, happening: &Happening) -> Option<Trigger> 
     let mut touched =
         happening.touched.iter().filter(|(name, ..)| watched.is_empty() || watched.contains(name)).peekable();
     if happening.deleted {
-        return asks(Trigger::EntityDeleted).then_some(Trigger::EntityDeleted);
+        // Its attributes are deleted with it (clause 5.8.6).
+        let attribute = asks(Trigger::AttributeDeleted) && touched.peek().is_some();
+        return match asks(Trigger::EntityDeleted) {
+            true => Some(Trigger::EntityDeleted),
+            false => attribute.then_some(Trigger::AttributeDeleted),
+        };
     }
     if happening.created && asks(Trigger::EntityCreated) && (watched.is_empty() || touched.peek().is_some()) {
         return Some(Trigger::EntityCreated);

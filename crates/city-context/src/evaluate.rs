@@ -32,6 +32,8 @@ pub struct TouchedInstance {
 }
 
 const EXISTS: &str = "the attribute exists and noOverwrite was asked for";
+/// The scopes of an entity are no attribute, yet may be deleted like one (clauses 4.18, 5.6.5).
+const SCOPE: &str = "https://uri.etsi.org/ngsi-ld/scope";
 const MISSING: &str = "the entity has no such attribute (with that datasetId)";
 
 /// The entity that a change is about, for changes of the current state.
@@ -260,8 +262,13 @@ fn merge(current: &Entity, fragment: Entity, now: Time) -> Result<Effect, Reject
 fn append(current: &Entity, fragment: Entity, overwrite: bool, now: Time) -> Result<Effect, Rejected> {
     let mut draft = Draft::of(current, now);
     draft.add_types(fragment.types);
-    if overwrite || current.scopes.is_empty() {
+    if overwrite {
         draft.set_scopes(fragment.scopes);
+    } else {
+        // Clause 4.18: what is there stays, further scopes join it.
+        let mut scopes = current.scopes.clone();
+        scopes.extend(fragment.scopes.into_iter().filter(|scope| !current.scopes.contains(scope)));
+        draft.set_scopes(scopes);
     }
     for attribute in fragment.attributes {
         for instance in attribute.instances {
@@ -287,12 +294,17 @@ fn append(current: &Entity, fragment: Entity, overwrite: bool, now: Time) -> Res
 fn update(current: &Entity, fragment: Entity, now: Time) -> Result<Effect, Rejected> {
     let mut draft = Draft::of(current, now);
     draft.add_types(fragment.types);
-    draft.set_scopes(fragment.scopes);
+    if current.scopes.is_empty() && !fragment.scopes.is_empty() {
+        draft.not_updated.push((Name::from_stored(SCOPE.into()), "the entity has no scope".into()));
+    } else {
+        draft.set_scopes(fragment.scopes);
+    }
     for attribute in fragment.attributes {
         for instance in attribute.instances {
-            if draft.find(&attribute.name, instance.dataset.as_ref()).is_none() {
-                draft.not_updated.push((attribute.name.clone(), MISSING.into()));
-            } else if instance.is_null() {
+            if instance.is_null() {
+                if draft.find(&attribute.name, instance.dataset.as_ref()).is_none() {
+                    draft.not_updated.push((attribute.name.clone(), MISSING.into()));
+                }
                 draft.remove(&attribute.name, instance.dataset.as_ref());
             } else {
                 must_have_value(&attribute.name, &instance)?;
@@ -331,6 +343,12 @@ fn replace_attribute(current: &Entity, name: Name, instances: Vec<Instance>, now
 
 fn delete_attribute(current: &Entity, name: Name, selection: &DatasetSelection, now: Time) -> Result<Effect, Rejected> {
     let mut draft = Draft::of(current, now);
+    if name.as_str() == SCOPE && !current.scopes.is_empty() {
+        draft.entity.scopes.clear();
+        draft.identity_changed = true;
+        draft.note(&name);
+        return Ok(draft.finish());
+    }
     let Some(attribute) = current.find(name.as_str()) else { return Err(not_found(current, name, None)) };
     let chosen: Vec<Option<DatasetId>> = match selection {
         DatasetSelection::All => attribute.instances.iter().map(|instance| instance.dataset.clone()).collect(),

@@ -83,6 +83,8 @@ impl Context {
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Result<(Self, OpenReport), Error> {
+        // Writes stop first; what followers still have to write of them fits into the other half.
+        view.keep_room(limits.reserve_bytes / 2);
         let (journal, opened) = Journal::open(disk, city_store::commit::watermark(&view)?, limits)?;
         let reader = journal.reader();
         let replayed = open::replay(&view, &reader)?;

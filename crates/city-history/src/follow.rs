@@ -99,6 +99,10 @@ impl Worker {
                 }
                 continue;
             }
+            if !self.view.has_room() {
+                std::thread::sleep(IDLE);
+                continue;
+            }
             if let Err(error) = self.step(cursor) {
                 tracing::error!(%error, "history stopped; the current state goes on");
                 *self.shared.failure.lock() = Some(error.to_string().into());

@@ -24,7 +24,7 @@ pub enum Change {
         fragment: Entity,
         overwrite: bool,
     },
-    /// 5.6.2: only attributes that exist are changed; others are reported.
+    /// 5.6.2: attributes are replaced or appended whole; the NGSI-LD Null deletes, and is reported where nothing was.
     Update(Entity),
     /// 5.6.4: the members given are merged into one instance that must exist; see `Kind::Unchanged`.
     UpdateAttribute {

@@ -174,7 +174,20 @@ fn uri(what: &'static str, text: &str) -> Result<(), InvalidName> {
     if rest.chars().any(|c| c.is_control() || c.is_whitespace() || "<>\"{}|\\^`".contains(c)) {
         return invalid("it contains a space or a character that a URI may not hold");
     }
+    if !rest.is_ascii() && rest.chars().any(is_invisible) {
+        return invalid("it contains a character that cannot be seen, so that two ids would look alike");
+    }
     Ok(())
+}
+
+/// Characters without a shape of their own: they reorder, join or fill, or are none at all (Unicode
+/// Default_Ignorable_Code_Point, the fillers, U+2800, bidirectional controls and noncharacters).
+fn is_invisible(c: char) -> bool {
+    matches!(u32::from(c),
+        0xAD | 0x34F | 0x61C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F
+        | 0x202A..=0x202E | 0x2060..=0x206F | 0x2800 | 0x3164 | 0xFDD0..=0xFDEF | 0xFE00..=0xFE0F | 0xFEFF
+        | 0xFFA0 | 0xFFF0..=0xFFFB | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
+        || u32::from(c) & 0xFFFE == 0xFFFE
 }
 
 /// Whether a text is a URI, for values that must be one (Relationship objects).
@@ -201,7 +214,7 @@ mod tests {
         for good in ["urn:ngsi-ld:Building:7", "https://example.org/b/7", "urn:ngsi-ld:建物:7", "a:b"] {
             assert!(EntityId::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "7", ":x", "urn:", "1urn:x", "urn:a b", "urn:<a>", "Building7"] {
+        for bad in ["", "7", ":x", "urn:", "1urn:x", "urn:a b", "urn:<a>", "Building7", "urn:a\u{202e}b", "urn:a\u{3164}"] {
             assert!(EntityId::parse(bad).is_err(), "{bad}");
         }
     }

@@ -242,6 +242,8 @@ impl Filter {
 /// What a path leads to.
 enum Target<'a> {
     Value(&'a Value),
+    /// What a Relationship points to; it has no order (clause 4.9).
+    Link(&'a Value),
     Text(&'a str),
     Time(Time),
     Exists,
@@ -311,7 +313,7 @@ impl AttributePath {
         };
         match &instance.kind {
             Kind::Property(value) | Kind::JsonProperty(value) | Kind::VocabProperty(value) => below(value),
-            Kind::Relationship { object, .. } => self.members.is_empty() && any_of(object, test),
+            Kind::Relationship { object, .. } => self.members.is_empty() && any_link(object, test),
             Kind::LanguageProperty(map) => match self.members.as_slice() {
                 [] => map.iter().any(|(_, text)| any_of(text, test)),
                 [tag] if &**tag == "*" => map.iter().any(|(_, text)| any_of(text, test)),
@@ -320,7 +322,7 @@ impl AttributePath {
             },
             Kind::ListProperty(list) => list.iter().any(below),
             Kind::ListRelationship { objects, .. } => {
-                self.members.is_empty() && objects.iter().any(|o| any_of(o, test))
+                self.members.is_empty() && objects.iter().any(|object| any_link(object, test))
             }
             Kind::GeoProperty(_) => self.members.is_empty() && test(&Target::Exists),
             Kind::Null | Kind::Unchanged => false,
@@ -334,6 +336,13 @@ fn any_of(value: &Value, test: &dyn Fn(&Target) -> bool) -> bool {
         Value::List(items) => test(&Target::Value(value)) || items.iter().any(|item| any_of(item, test)),
         Value::Map(_) => test(&Target::Value(value.get("@value").unwrap_or(value))),
         _ => test(&Target::Value(value)),
+    }
+}
+
+fn any_link(object: &Value, test: &dyn Fn(&Target) -> bool) -> bool {
+    match object {
+        Value::List(items) => items.iter().any(|item| test(&Target::Link(item))),
+        _ => test(&Target::Link(object)),
     }
 }
 
@@ -352,7 +361,7 @@ impl Target<'_> {
     fn any_text(&self, test: &dyn Fn(&str) -> bool) -> bool {
         match self {
             Self::Text(text) => test(text),
-            Self::Value(Value::Text(text)) => test(text),
+            Self::Value(Value::Text(text)) | Self::Link(Value::Text(text)) => test(text),
             _ => false,
         }
     }
@@ -375,6 +384,7 @@ impl Operand {
             }
             (Self::Time(time), target) => target.as_time() == Some(*time),
             (Self::Value(Value::Text(own)), Target::Text(text)) => &**own == *text,
+            (Self::Value(own), Target::Link(value)) => own == *value,
             (Self::Value(own), Target::Value(value)) => match (own.as_f64(), value.as_f64()) {
                 (Some(own), Some(value)) => own == value,
                 _ => own == *value,

@@ -12,7 +12,9 @@ pub struct TemporalQuery {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeRelation {
+    /// Not included.
     Before(Time),
+    /// Included.
     After(Time),
     /// From the first (included) to the second (not included).
     Between(Time, Time),
@@ -33,7 +35,7 @@ impl TimeRelation {
     pub fn holds(&self, time: Time) -> bool {
         match *self {
             Self::Before(end) => time < end,
-            Self::After(start) => time > start,
+            Self::After(start) => time >= start,
             Self::Between(start, end) => start <= time && time < end,
         }
     }
@@ -43,7 +45,7 @@ impl TimeRelation {
     pub fn micros(&self) -> std::ops::Range<i64> {
         match *self {
             Self::Before(end) => i64::MIN..end.as_micros(),
-            Self::After(start) => start.as_micros().saturating_add(1)..i64::MAX,
+            Self::After(start) => start.as_micros()..i64::MAX,
             Self::Between(start, end) => start.as_micros()..end.as_micros(),
         }
     }

@@ -1,6 +1,8 @@
 //! q and geoQ against an evaluator that knows nothing of ours: it walks the JSON document with
 //! rules of its own, and measures on the sphere and the ellipsoid with formulas of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use city_model::Query;
 use city_ngsi_ld::query::{parse_geo_query, parse_q};
 use city_ngsi_ld::{ContextStore, Mode, parse_entity};

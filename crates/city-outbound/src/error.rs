@@ -11,7 +11,7 @@ pub enum Error {
     #[error("The address is refused: {why}")]
     Address { why: String },
     #[error(
-        "No connection to {host}:{port}: no entry of outbound.allow names it. Add \"{host}:{port}\" to outbound.allow."
+        "No connection to {host}:{port}: no entry of --outbound-allow names it. Add \"{host}:{port}\" to --outbound-allow."
     )]
     NotListed { host: String, port: u16 },
     #[error("No connection to {host}:{port}: {address} is {reach}. {}", advice(*.reach, *.address))]
@@ -67,9 +67,9 @@ impl std::fmt::Display for Stage {
 fn advice(reach: Reach, address: IpAddr) -> String {
     match reach {
         Reach::Nowhere => "Such an address is never connected to.".into(),
-        Reach::Metadata => format!("To allow it all the same, add exactly \"{address}\" to outbound.allow."),
+        Reach::Metadata => format!("To allow it all the same, add exactly \"{address}\" to --outbound-allow."),
         Reach::Public | Reach::Loopback | Reach::LinkLocal | Reach::Private => {
-            format!("To allow it, add \"{address}\" or its network to outbound.allow, or set outbound.allow_private.")
+            format!("To allow it, add \"{address}\" or its network to --outbound-allow.")
         }
     }
 }

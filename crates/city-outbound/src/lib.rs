@@ -125,7 +125,9 @@ impl Outbound {
             .pool_idle_timeout(IDLE_TIME_MAX)
             .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
             .http1_max_buf_size(HEAD_BYTES_MAX)
-            .http1_max_headers(HEADERS_MAX);
+            .http1_max_headers(HEADERS_MAX)
+            // Names mean the same in any case (RFC 9110), yet many small receivers look for `Link`.
+            .http1_title_case_headers(true);
         let secure = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots();
         let secure = match secure {
             Ok(builder) => Some(builder.https_only().enable_http1().wrap_connector(checked.clone())),

@@ -38,7 +38,7 @@ impl Default for Policy {
     }
 }
 
-/// One entry of `outbound.allow`: `*`, `example.org`, `*.example.org`, `10.2.0.0/16`, `10.2.3.4`,
+/// One entry of `--outbound-allow`: `*`, `example.org`, `*.example.org`, `10.2.0.0/16`, `10.2.3.4`,
 /// `fd00::/8`, `[::1]`; each but a network with an optional `:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
@@ -63,7 +63,7 @@ struct Network {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{text}\" is no entry for outbound.allow: {why} Write *, example.org, *.example.org, 10.2.0.0/16, 10.2.3.4 or [::1], a host also with :port."
+    "\"{text}\" is no entry for --outbound-allow: {why} Write *, example.org, *.example.org, 10.2.0.0/16, 10.2.3.4 or [::1], a host also with :port."
 )]
 pub struct InvalidPattern {
     text: String,

@@ -120,7 +120,7 @@ async fn a_listed_name_does_not_open_the_loopback_address_behind_it() {
     let server = serve(ok("secret"), Duration::ZERO).await;
     let url = format!("http://localhost:{}/", server.address.port());
     let refused = outbound(&["localhost"], false).get(&url, "*/*", 100).await.unwrap_err();
-    assert!(refused.to_string().contains("outbound.allow_private"), "{refused}");
+    assert!(refused.to_string().contains("--outbound-allow"), "{refused}");
     assert!(outbound(&["localhost"], true).get(&url, "*/*", 100).await.is_ok());
 }
 
@@ -130,7 +130,7 @@ async fn a_host_outside_the_list_is_refused_and_the_setting_is_named() {
     let refused = outbound.get("https://example.com/a?token=t", "*/*", 100).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "No connection to example.com:443: no entry of outbound.allow names it. Add \"example.com:443\" to outbound.allow."
+        "No connection to example.com:443: no entry of --outbound-allow names it. Add \"example.com:443\" to --outbound-allow."
     );
     assert_eq!(outbound.check("https://example.com/"), Err(refused));
     assert_eq!(outbound.check("https://example.org/"), Ok(()));

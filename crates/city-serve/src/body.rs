@@ -1,13 +1,17 @@
 //! A request's body comes in piece by piece; the whole of it, within its bounds of size and time, goes out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body_util::BodyExt;
+use hyper::body::Body as _;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::frame::Limits;
+use crate::frame::{Limits, overloaded};
 use crate::problem::{Kind, Problem};
 
 /// The body of a request, read whole. Handlers take it as their last argument.
@@ -19,15 +23,43 @@ impl<S: Sync> FromRequest<S> for WholeBody {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let limits = request.extensions().get::<Limits>().cloned().unwrap_or_default();
-        let reading = read(request, &limits);
+        let room = request.extensions().get::<BodyRoom>().cloned();
+        let reading = read(request, &limits, room.as_ref());
         let whole = tokio::time::timeout(limits.body_time, reading).await;
         whole.unwrap_or_else(|_| Err(too_slow(limits.body_time))).map(Self)
     }
 }
 
-async fn read(request: Request, limits: &Limits) -> Result<Bytes, Problem> {
+/// What one request's body takes of the room that all bodies share; it is given back with the last clone.
+#[derive(Debug, Clone)]
+pub(crate) struct BodyRoom {
+    all: Arc<Semaphore>,
+    taken: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+}
+
+impl BodyRoom {
+    pub(crate) fn new(all: &Arc<Semaphore>) -> Self {
+        Self { all: Arc::clone(all), taken: Arc::default() }
+    }
+
+    /// Takes room for so many further bytes; `false` where there is none. Nobody waits: two
+    /// half-read bodies could wait for each other.
+    fn take(&self, bytes: usize) -> bool {
+        let Ok(count) = u32::try_from(bytes) else { return false };
+        let Ok(more) = Arc::clone(&self.all).try_acquire_many_owned(count) else { return false };
+        match &mut *self.taken.lock() {
+            Some(taken) => taken.merge(more),
+            empty => *empty = Some(more),
+        }
+        true
+    }
+}
+
+async fn read(request: Request, limits: &Limits, room: Option<&BodyRoom>) -> Result<Bytes, Problem> {
     let mut body = request.into_body();
-    let mut whole = BytesMut::new();
+    // What was announced is set aside at once, so that growing does not copy.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX).min(limits.body_bytes);
+    let mut whole = BytesMut::with_capacity(announced);
     loop {
         let frame = tokio::time::timeout(limits.body_pause, body.frame()).await;
         let Some(frame) = frame.map_err(|_| too_slow(limits.body_pause))? else {
@@ -39,6 +71,9 @@ async fn read(request: Request, limits: &Limits) -> Result<Bytes, Problem> {
         let Some(data) = frame.data_ref() else { continue };
         if whole.len() + data.len() > limits.body_bytes {
             return Err(too_large(limits.body_bytes));
+        }
+        if room.is_some_and(|room| !room.take(data.len())) {
+            return Err(overloaded());
         }
         whole.extend_from_slice(data);
     }

@@ -24,7 +24,7 @@ use tower::Service;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::body;
+use crate::body::{self, BodyRoom};
 use crate::doors::{self, Answered, Answering, Effect, Guard, Operation};
 use crate::metering;
 use crate::problem::{Kind, Problem};
@@ -40,6 +40,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// A body; longer ones are answered 413.
     pub body_bytes: usize,
+    /// All bodies under way together; what would go beyond is answered 503.
+    pub bodies_bytes: usize,
     /// From the first byte awaited to the last byte of the headers; it also ends idle connections.
     pub head_time: Duration,
     /// Between two pieces of a body, and for the whole of it; slower ones are answered 408.
@@ -58,6 +60,7 @@ impl Default for Limits {
             connections: 8192,
             head_bytes: 32 * 1024,
             body_bytes: 16 * 1024 * 1024,
+            bodies_bytes: 256 * 1024 * 1024,
             head_time: Duration::from_secs(30),
             body_pause: Duration::from_secs(10),
             body_time: Duration::from_secs(120),
@@ -81,6 +84,7 @@ pub struct RequestId(pub Uuid);
 pub struct Frame {
     router: Router,
     limits: Limits,
+    bodies: Arc<Semaphore>,
 }
 
 impl Frame {
@@ -89,7 +93,9 @@ impl Frame {
         S: Clone + Send + Sync + 'static,
     {
         let guard = guard(Arc::new(Semaphore::new(limits.requests)));
-        Ok(Self { router: doors::router(operations, state, &guard)?, limits })
+        // One body must always fit.
+        let bodies = Arc::new(Semaphore::new(limits.bodies_bytes.max(limits.body_bytes)));
+        Ok(Self { router: doors::router(operations, state, &guard)?, limits, bodies })
     }
 
     #[must_use]
@@ -109,6 +115,9 @@ impl Frame {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(id);
         request.extensions_mut().insert(self.limits.clone());
+        // Kept until the answer is made: what a handler does with a body weighs more than the body.
+        let room = BodyRoom::new(&self.bodies);
+        request.extensions_mut().insert(room.clone());
 
         let span = tracing::info_span!("request", request_id = %id.0);
         let mut response = match announced_length(&request) > self.limits.body_bytes as u64 {
@@ -119,6 +128,7 @@ impl Frame {
             },
         };
 
+        drop(room);
         let answered = response.extensions_mut().remove().unwrap_or(Answered { door: "none", name: "none" });
         let taken = start.elapsed();
         metering::answered(answered, response.status(), taken);
@@ -166,7 +176,7 @@ where
     })
 }
 
-fn overloaded() -> Problem {
+pub(crate) fn overloaded() -> Problem {
     metering::refused("requests");
     let detail = "Too many requests are under way. Nothing was changed; send it again after Retry-After.";
     Problem::plain(StatusCode::SERVICE_UNAVAILABLE, "SRV-007", detail).retry_after(RETRY_AFTER_OVERLOAD)

@@ -5,7 +5,8 @@
 //! a checksum over its key and itself, so that a flipped bit is refused and never served.
 
 use std::ops::{ControlFlow, Deref};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
@@ -140,6 +141,8 @@ fn readable(key: &[u8]) -> String {
 pub struct View {
     database: fjall::Database,
     keyspaces: Vec<Keyspace>,
+    folder: PathBuf,
+    room_bytes_min: AtomicU64,
 }
 
 /// Bound of the engine's block cache, in bytes.
@@ -160,6 +163,16 @@ fn engine(error: fjall::Error) -> Error {
 
 impl View {
     pub fn open(folder: &Path) -> Result<Self, Error> {
+        // The engine asserts what its own files hold; a damaged one refuses the start like any other damage.
+        std::panic::catch_unwind(|| Self::open_engine(folder)).unwrap_or_else(|_| {
+            Err(Error::Engine(format!(
+                "the files in {} are damaged. Restore them, or move the folder away: it is made again from the journal, as far as that is kept.",
+                folder.display()
+            )))
+        })
+    }
+
+    fn open_engine(folder: &Path) -> Result<Self, Error> {
         let database = fjall::Database::builder(folder)
             .cache_size(BLOCK_CACHE_BYTES)
             .max_journaling_size(ENGINE_LOG_BYTES)
@@ -171,7 +184,7 @@ impl View {
             let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
             keyspaces.push(database.keyspace(space.name(), options).map_err(engine)?);
         }
-        Ok(Self { database, keyspaces })
+        Ok(Self { database, keyspaces, folder: folder.to_owned(), room_bytes_min: AtomicU64::new(0) })
     }
 
     fn keyspace(&self, space: Space) -> &Keyspace {
@@ -191,16 +204,9 @@ impl View {
         space: Space,
         from: &[u8],
         to: &[u8],
-        mut see: impl FnMut(&[u8], Bytes) -> Result<ControlFlow<()>, Error>,
+        see: impl FnMut(&[u8], Bytes) -> Result<ControlFlow<()>, Error>,
     ) -> Result<(), Error> {
-        for guard in self.keyspace(space).range(from..to) {
-            let (key, value) = guard.into_inner().map_err(engine)?;
-            let value = verified(space, &key, value)?;
-            if see(&key, value)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
+        see_each(space, self.keyspace(space).range(from..to), see)
     }
 
     /// As `scan`, from the end.
@@ -209,16 +215,9 @@ impl View {
         space: Space,
         from: &[u8],
         to: &[u8],
-        mut see: impl FnMut(&[u8], Bytes) -> Result<ControlFlow<()>, Error>,
+        see: impl FnMut(&[u8], Bytes) -> Result<ControlFlow<()>, Error>,
     ) -> Result<(), Error> {
-        for guard in self.keyspace(space).range(from..to).rev() {
-            let (key, value) = guard.into_inner().map_err(engine)?;
-            let value = verified(space, &key, value)?;
-            if see(&key, value)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
+        see_each(space, self.keyspace(space).range(from..to).rev(), see)
     }
 
     /// What was visible at this call stays readable, unchanged, through the answer.
@@ -236,6 +235,19 @@ impl View {
             }
         }
         engine_batch.commit().map_err(engine)
+    }
+
+    /// Followers rest while less than this is free: the engine does not come back from a write that
+    /// found no space, so it is not given one.
+    pub fn keep_room(&self, bytes: u64) {
+        self.room_bytes_min.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether there is space enough for followers to write.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let free = rustix::fs::statvfs(&self.folder).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        free.is_ok_and(|free| free >= self.room_bytes_min.load(Ordering::Relaxed))
     }
 
     /// Syncs all that was written, so that the journal before it may be forgotten.
@@ -261,6 +273,21 @@ impl View {
     }
 }
 
+fn see_each(
+    space: Space,
+    guards: impl Iterator<Item = fjall::Guard>,
+    mut see: impl FnMut(&[u8], Bytes) -> Result<ControlFlow<()>, Error>,
+) -> Result<(), Error> {
+    for guard in guards {
+        let (key, value) = guard.into_inner().map_err(engine)?;
+        let value = verified(space, &key, value)?;
+        if see(&key, value)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// A view that does not move.
 pub struct Snapshot<'a> {
     view: &'a View,
@@ -280,16 +307,9 @@ impl Snapshot<'_> {
         space: Space,
         from: &[u8],
         to: &[u8],
-        mut see: impl FnMut(&[u8], Bytes) -> Result<ControlFlow<()>, Error>,
+        see: impl FnMut(&[u8], Bytes) -> Result<ControlFlow<()>, Error>,
     ) -> Result<(), Error> {
-        for guard in self.snapshot.range(self.view.keyspace(space), from..to) {
-            let (key, value) = guard.into_inner().map_err(engine)?;
-            let value = verified(space, &key, value)?;
-            if see(&key, value)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
+        see_each(space, self.snapshot.range(self.view.keyspace(space), from..to), see)
     }
 }
 

@@ -15,9 +15,11 @@ use crate::cli::ServerOptions;
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// How long a command waits for one answer.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often a busy server (429, 503) is asked again, and how long is waited between, unless it says.
+/// How often a busy server (429, 503) is asked again.
 const BUSY_TRIES_MAX: usize = 60;
+/// How long is waited before a busy server is asked again, where it does not say.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait before a busy server is asked again, whatever it says.
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Asks one thing after the other.

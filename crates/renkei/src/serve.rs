@@ -92,8 +92,9 @@ pub fn run(options: &Options) -> Result<Outcome> {
         milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready"
     );
+    let stop = stop_signal()?;
     println!("ready http://{}", serving.address());
-    runtime.block_on(serving.until(stop_signal()));
+    runtime.block_on(serving.until(stop));
     tracing::info!("stopped");
     // Deliveries end first, then the followers, then the commit thread.
     drop(entered);
@@ -172,16 +173,17 @@ async fn watch_gauges(city: Arc<City>) {
     }
 }
 
-pub async fn stop_signal() {
-    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-        tracing::error!("SIGTERM cannot be watched; use SIGINT");
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+/// SIGINT or SIGTERM. Both are watched from this call on: who reads `ready` may send one at once.
+pub fn stop_signal() -> Result<impl Future<Output = ()> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be watched")?;
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be watched")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 pub fn start_logging(filter: &str, format: &str) -> Result<()> {

@@ -1,5 +1,7 @@
 //! A small city for tests: a context over a faulty disk, with a virtual clock.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use std::sync::{Arc, OnceLock};
 
 use city_context::{Context, OpenReport};

@@ -50,6 +50,16 @@ impl ContextDocument {
         Self::of(context)
     }
 
+    /// Reads a document that was fetched: an object with a member `@context` (JSON-LD 1.1 section 3.1).
+    pub fn parse_remote(bytes: &[u8]) -> Result<Self, Error> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid("The context document is not UTF-8."))?;
+        let has_context = Members::parse(text).is_ok_and(|members| members.get("@context").is_some());
+        match has_context {
+            true => Self::parse(bytes),
+            false => Err(Error::bad("@context", "is not a member of the document")),
+        }
+    }
+
     /// Reads the value of a member `@context`.
     pub(crate) fn of(raw: &RawValue) -> Result<Self, Error> {
         let mut document = Self { items: Vec::new() };

@@ -124,7 +124,8 @@ impl ContextStore {
         let prefixes: Vec<Box<str>> =
             flat.terms.iter().filter(|(_, (_, prefix))| *prefix).map(|(term, _)| term.clone()).collect();
         let terms = flat.terms.into_iter().map(|(term, (iri, _))| (term, Name::from_stored(iri.into()))).collect();
-        Ok(TermMap::build(spec.clone(), terms, &prefixes))
+        let map = TermMap::build(spec.clone(), terms, &prefixes);
+        Ok(if flat.names_core { map.with_core_inside() } else { map })
     }
 
     fn collect(&self, document: &ContextDocument, flat: &mut Flat, levels_left: usize) -> Result<(), ResolveError> {
@@ -134,6 +135,7 @@ impl ContextStore {
                 Item::Terms { vocab, terms } => flat.define(vocab.as_deref(), terms)?,
                 Item::Url(url) => match core_url(url) {
                     CoreUrl::Published(dropped) => {
+                        flat.names_core = true;
                         if let Some((term, iri)) = dropped {
                             flat.terms.insert(term.into(), (iri.into(), false));
                         }
@@ -171,6 +173,8 @@ struct Flat {
     terms: HashMap<Box<str>, (String, bool)>,
     core: HashMap<&'static str, Name>,
     documents: usize,
+    /// Some document on the way names a core context.
+    names_core: bool,
 }
 
 impl Flat {

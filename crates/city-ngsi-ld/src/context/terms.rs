@@ -68,6 +68,13 @@ impl TermMap {
         Self { terms, reverse, prefixes, spec, rendered, remembered: RwLock::default(), recorded: None }
     }
 
+    /// For an @context that leads to a core context by itself: answers name it as it is (clause 4.4).
+    #[must_use]
+    pub(super) fn with_core_inside(mut self) -> Self {
+        self.rendered = self.spec.as_str().into();
+        self
+    }
+
     /// A map that knows these terms besides the core ones, for names resolved at an earlier time.
     #[must_use]
     pub fn from_names<'t>(spec: ContextSpec, names: impl IntoIterator<Item = (&'t str, Name)>) -> Self {

@@ -215,7 +215,8 @@ impl Reader<'_> {
             return self.bare(json::value(raw)?);
         }
         let mut parts: Parts = serde_json::from_str(raw.get()).map_err(|error| Error::bad("", json::plain(&error)))?;
-        if parts.context {
+        // The body of an attribute endpoint brings the @context of the request (clause 5.5.5).
+        if parts.context && !(self.attribute_body && depth == 0) {
             return Err(Error::bad("@context", "an attribute cannot have a @context of its own (clause 5.5.7)"));
         }
         let kind = match parts.kind {
@@ -307,6 +308,10 @@ impl Reader<'_> {
         if value.is_ngsi_ld_null() {
             return self.null(member);
         }
+        if self.mode == Mode::Create && holds_null(&value) {
+            // Clause 5.5.4: inside a value too, it belongs to merges alone.
+            return self.null(member);
+        }
         match carrier {
             Carrier::Value => match kind {
                 Some("GeoProperty") => Ok(Kind::GeoProperty(geometry::read(&value)?)),
@@ -319,6 +324,10 @@ impl Reader<'_> {
             }
             Carrier::LanguageMap => self.language_map(value),
             Carrier::Vocab => Ok(Kind::VocabProperty(self.vocab(value)?)),
+            // Clause 4.5.24.2.
+            Carrier::Json if !matches!(value, Value::Map(_) | Value::List(_)) => {
+                Err(Error::bad(member, "must be a JSON object or an array of objects"))
+            }
             Carrier::Json => Ok(Kind::JsonProperty(value)),
             Carrier::ValueList => match value {
                 Value::List(list) if matches!(list.as_slice(), [only] if only.is_ngsi_ld_null()) => self.null(member),
@@ -424,8 +433,15 @@ impl Reader<'_> {
             instance.observed_at = Some(time);
         }
         if let Some(raw) = parts.unit_code {
-            if matches!(instance.kind, Kind::Relationship { .. } | Kind::ListRelationship { .. }) {
-                return Err(Error::bad("unitCode", "a Relationship has no unit"));
+            if matches!(
+                instance.kind,
+                Kind::Relationship { .. }
+                    | Kind::ListRelationship { .. }
+                    | Kind::LanguageProperty(_)
+                    | Kind::VocabProperty(_)
+                    | Kind::JsonProperty(_)
+            ) {
+                return Err(Error::bad("unitCode", format!("a {} has no unit", instance.kind.type_name())));
             }
             instance.unit_code = Some(json::expect_text(raw, "unitCode")?.into());
         }
@@ -447,7 +463,7 @@ impl Reader<'_> {
         }
         let inner = Self { attribute_body: false, ..*self };
         for (key, raw) in &parts.others {
-            if is_ignored(key) {
+            if is_ignored(key) || key == "@context" {
                 continue;
             }
             if matches!(&**key, "entity" | "entityList") {
@@ -463,6 +479,15 @@ impl Reader<'_> {
                 Err(Error::bad(self.terms.compact_iri(name), "is given twice, under two names for the same attribute"))
             }
         }
+    }
+}
+
+/// Whether the NGSI-LD Null stands anywhere inside a value.
+fn holds_null(value: &Value) -> bool {
+    match value {
+        Value::Map(members) => members.iter().any(|(_, value)| value.is_ngsi_ld_null() || holds_null(value)),
+        Value::List(items) => items.iter().any(|value| value.is_ngsi_ld_null() || holds_null(value)),
+        _ => false,
     }
 }
 

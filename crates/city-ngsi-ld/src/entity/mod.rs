@@ -10,10 +10,11 @@ mod names;
 use std::borrow::Cow;
 
 use city_model::value::NGSI_LD_NULL;
-use city_model::{Attribute, Entity, EntityId, Instance, Name, Scope};
+use city_model::{Attribute, Entity, EntityId, Instance, Kind, Name, Scope};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::context::{ContextSpec, TermMap};
+use crate::context::{ContextSpec, NGSI_LD, TermMap};
 use crate::error::Error;
 use crate::json::{self, Members, Shape};
 use attribute::Reader;
@@ -40,6 +41,8 @@ pub const TEMPORAL_INSTANCES_MAX: usize = 100_000;
 pub const SUB_ATTRIBUTE_DEPTH_MAX: usize = 8;
 /// Most types, and most scopes, of one entity.
 pub const TYPES_MAX: usize = 64;
+/// Elements in one batch request: each gets an answer of its own, also where it is refused.
+pub const BATCH_ELEMENTS_MAX: usize = 20_000;
 
 /// The member `@context` of a body that is an object; `None` where there is none.
 pub fn split_context(body: &[u8]) -> Result<Option<ContextSpec>, Error> {
@@ -83,7 +86,7 @@ pub fn parse_attribute_instances(
 /// The elements of a batch, each still unparsed so that one bad entity spoils no other.
 pub fn parse_batch(body: &[u8]) -> Result<Vec<&RawValue>, Error> {
     let text = utf8(body)?;
-    let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
+    let Elements { elements, more } = serde_json::from_str(text).map_err(|error| {
         if error.is_data() {
             Error::invalid("The body of a batch operation must be a JSON array.")
         } else {
@@ -93,7 +96,51 @@ pub fn parse_batch(body: &[u8]) -> Result<Vec<&RawValue>, Error> {
     if elements.is_empty() {
         return Err(Error::bad("", "The array of a batch operation must not be empty."));
     }
+    // Clause 5.5.4.
+    if let Some(at) = elements.iter().position(|element| json::shape(element) == Shape::Null) {
+        return Err(Error::bad(format!("[{at}]"), "null is not an entity; leave it out"));
+    }
+    if more {
+        return Err(Error::bad("", format!("A batch holds at most {BATCH_ELEMENTS_MAX} elements; send it in parts.")));
+    }
     Ok(elements)
+}
+
+/// The first elements of an array, and whether there are more than a batch may hold.
+struct Elements<'a> {
+    elements: Vec<&'a RawValue>,
+    more: bool,
+}
+
+impl<'de> Deserialize<'de> for Elements<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ElementsVisitor)
+    }
+}
+
+struct ElementsVisitor;
+
+impl<'de> Visitor<'de> for ElementsVisitor {
+    type Value = Elements<'de>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Elements<'de>, A::Error> {
+        let mut elements = Vec::new();
+        while elements.len() < BATCH_ELEMENTS_MAX {
+            match sequence.next_element()? {
+                Some(element) => elements.push(element),
+                None => return Ok(Elements { elements, more: false }),
+            }
+        }
+        let mut more = false;
+        while sequence.next_element::<IgnoredAny>()?.is_some() {
+            more = true;
+        }
+        Ok(Elements { elements, more })
+    }
 }
 
 /// The id that an element of a batch claims, for its place in the answer.
@@ -171,7 +218,11 @@ fn read_entity(members: Members, id: Option<&EntityId>, terms: &TermMap, mode: M
                     ));
                 }
                 let instances = reader.instances(raw, 0).map_err(|error| error.within(name))?;
-                attributes.push(Attribute { name: terms.expand(name), instances });
+                let expanded = terms.expand(name);
+                if is_core_geometry(&expanded) && instances.iter().any(|instance| !may_be_geometry(&instance.kind)) {
+                    return Err(Error::bad(name, "must be a GeoProperty with a GeoJSON geometry (clause 4.7.1)"));
+                }
+                attributes.push(Attribute { name: expanded, instances });
             }
         }
     }
@@ -206,6 +257,16 @@ fn id_and_type_needed(mode: Mode, members: &Members) -> bool {
     }
 }
 
+/// The geometries of an entity that the core context names.
+fn is_core_geometry(name: &Name) -> bool {
+    let term = name.as_str().strip_prefix(NGSI_LD).unwrap_or_default();
+    matches!(term, "location" | "observationSpace" | "operationSpace")
+}
+
+fn may_be_geometry(kind: &Kind) -> bool {
+    matches!(kind, Kind::GeoProperty(_) | Kind::Null | Kind::Unchanged)
+}
+
 fn read_types(raw: &RawValue, terms: &TermMap) -> Result<Vec<Name>, Error> {
     let texts = match json::shape(raw) {
         Shape::Array => json::expect_texts(raw, "type")?,
@@ -218,6 +279,9 @@ fn read_types(raw: &RawValue, terms: &TermMap) -> Result<Vec<Name>, Error> {
     for text in texts {
         check_name(&text, "entity type").map_err(|error| error.within("type"))?;
         let name = terms.expand(&text);
+        if name.as_str().starts_with('@') {
+            return Err(Error::bad("type", format!("{text:?} stands for a JSON-LD keyword and cannot be a type")));
+        }
         if !types.contains(&name) {
             types.push(name);
         }
@@ -252,7 +316,13 @@ fn read_scopes(raw: &RawValue, mode: Mode) -> Result<Vec<Scope>, Error> {
     let mut scopes: Vec<Scope> = Vec::with_capacity(texts.len());
     for text in texts {
         if &*text == NGSI_LD_NULL {
-            return Err(Error::not_supported("scope", "scopes cannot be deleted by NGSI-LD Null; send the new scopes"));
+            return Err(match mode {
+                Mode::Fragment => Error::not_supported(
+                    "scope",
+                    "scopes cannot be deleted by NGSI-LD Null; send the new scopes, or delete the attribute scope",
+                ),
+                _ => Error::bad("scope", "NGSI-LD Null deletes and is only allowed in updates (clause 4.5.0)"),
+            });
         }
         let scope = Scope::parse(&text).map_err(|error| Error::bad("scope", error.to_string()))?;
         if !scopes.contains(&scope) {

@@ -15,6 +15,10 @@ pub(crate) fn check_name(name: &str, what: &str) -> Result<(), Error> {
     if name.len() > NAME_BYTES_MAX {
         return Err(Error::bad("", format!("the {what} is longer than {NAME_BYTES_MAX} bytes")));
     }
+    // In a path they would mean another one.
+    if name == "." || name == ".." {
+        return Err(Error::bad("", format!("{name:?} cannot be the {what}")));
+    }
     if name.starts_with('@') {
         return Err(Error::bad("", format!("a JSON-LD keyword cannot be the {what}")));
     }
@@ -23,7 +27,7 @@ pub(crate) fn check_name(name: &str, what: &str) -> Result<(), Error> {
         return Ok(());
     }
     let forbidden =
-        if name.contains("://") || name.starts_with("urn:") { "<>\"{}|\\^`" } else { "<>\"'=;(),|&[]{}\\^`" };
+        if name.contains("://") || name.starts_with("urn:") { "<>\"{}|\\^`" } else { "<>\"'=;(),|&[]{}\\^`%" };
     match name.chars().find(|c| c.is_control() || c.is_whitespace() || forbidden.contains(*c)) {
         None => Ok(()),
         Some(c) => Err(Error::bad("", format!("the {what} contains {c:?}; use letters, digits and _ (clause 4.6.2)"))),

@@ -126,6 +126,10 @@ fn read_entity_selector(raw: &RawValue, terms: &TermMap) -> Result<EntitySelecto
             }
         }
     }
+    // "id takes precedence over idPattern" (table 5.2.33-1).
+    if !selector.ids.is_empty() {
+        selector.id_pattern = None;
+    }
     Ok(selector)
 }
 

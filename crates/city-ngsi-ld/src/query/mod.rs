@@ -55,6 +55,12 @@ pub fn parse_names(what: &str, text: &str, terms: &TermMap) -> Result<Vec<Name>,
     names(what, text.split(','), terms)
 }
 
+/// `pick` and `omit`, where a bar separates as a comma does (clause 4.21).
+pub fn parse_members(what: &str, text: &str, terms: &TermMap) -> Result<Vec<Name>, Error> {
+    check_length(what, text)?;
+    names(what, text.split([',', '|']), terms)
+}
+
 pub(crate) fn names<'t>(
     what: &str,
     texts: impl IntoIterator<Item = &'t str>,
@@ -64,10 +70,7 @@ pub(crate) fn names<'t>(
     for text in texts {
         let text = text.trim();
         if text.contains('{') || text.contains('}') {
-            return Err(Error::not_supported(
-                what,
-                "members of linked entities cannot be chosen; name attributes only",
-            ));
+            return Err(Error::bad(what, "members of linked entities can only be chosen with join (clause 4.21)"));
         }
         check_name(text, "attribute name").map_err(|error| error.within(what))?;
         if names.len() == LIST_MAX {

@@ -139,7 +139,7 @@ impl<'t> Parser<'t> {
             }
         }
         if self.rest().starts_with('{') {
-            return Err(Error::not_supported("q", "conditions on linked entities, attribute{…}, are not supported"));
+            return Err(self.wrong("conditions on linked entities, attribute{…}, need join, which this release does not have"));
         }
         Ok(AttributePath { attribute, sub_attributes, members })
     }

@@ -268,9 +268,19 @@ fn chosen_language<'i>(instance: &'i Instance, lang: Option<&str>) -> Option<(&'
                 && own.as_bytes()[..tag.len()].eq_ignore_ascii_case(tag.as_bytes())
         })
     };
+    // RFC 4647 section 3.4: nl-BE falls back to nl.
+    let shorter = |tag: &str| {
+        let mut rest = tag;
+        std::iter::from_fn(|| {
+            rest = rest.rsplit_once('-')?.0;
+            Some(exact(rest))
+        })
+        .flatten()
+        .next()
+    };
     let found = ranges.iter().find_map(|(tag, _)| match *tag {
         "*" => exact("@none").or_else(|| map.first()),
-        tag => exact(tag).or_else(|| longer(tag)),
+        tag => exact(tag).or_else(|| longer(tag)).or_else(|| shorter(tag)),
     });
     found.or_else(|| exact("@none")).or_else(|| map.first()).map(|(tag, value)| (&**tag, value))
 }

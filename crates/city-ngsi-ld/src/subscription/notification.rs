@@ -56,7 +56,7 @@ pub fn render_notification(
     let data = object.key("data");
     if options.geojson {
         // Clause 6.3.8: the data of a GeoJSON notification is a FeatureCollection.
-        let entities: Vec<Entity> = entities.iter().map(with_deletions).collect();
+        let entities: Vec<Entity> = entities.iter().map(|notified| with_deletions(notified, wanted.sys_attrs)).collect();
         render_entities(&entities, terms, &options, data);
     } else {
         json::write_list(data, entities, |out, notified| {
@@ -65,8 +65,8 @@ pub fn render_notification(
                 show_changes: wanted.show_changes,
                 deleted_at: notified.deleted_at,
             };
-            let entity = with_deletions(notified);
-            write_entity(&entity, terms, &options, extras, false, out);
+            let entity = with_deletions(notified, wanted.sys_attrs);
+            write_entity(&entity, terms, &options, extras, wanted.endpoint.accept == Accept::JsonLd, out);
         });
     }
     if wanted.endpoint.accept == Accept::JsonLd {
@@ -78,7 +78,7 @@ pub fn render_notification(
 
 /// Deleted attributes are told by the NGSI-LD Null (clauses 4.5.0, 5.8.6); of a deleted entity
 /// only id, type and the time are told.
-fn with_deletions(notified: &NotifiedEntity) -> Entity {
+fn with_deletions(notified: &NotifiedEntity, sys_attrs: bool) -> Entity {
     let mut entity = notified.entity.clone();
     if let Some(deleted_at) = notified.deleted_at {
         entity.attributes.clear();
@@ -96,7 +96,8 @@ fn with_deletions(notified: &NotifiedEntity) -> Entity {
         }
         let nulls = gone.into_iter().map(|instance| Instance {
             dataset: instance.dataset.clone(),
-            deleted_at: Some(entity.modified_at).filter(|time| *time != Time::UNSET),
+            // A system attribute like the others (clause 4.8).
+            deleted_at: Some(entity.modified_at).filter(|time| sys_attrs && *time != Time::UNSET),
             ..Instance::new(deleted_kind(&instance.kind))
         });
         let nulls: Vec<Instance> = nulls.collect();

@@ -10,11 +10,13 @@ use city_ngsi_ld::{Mode, parse_attribute_instances, parse_fragment};
 use http::{HeaderMap, StatusCode};
 
 use super::entities::apply_one;
-use super::request::{Ask, entity_id};
+use super::request::{Ask, check_type, entity_id};
 use crate::body::WholeBody;
 use crate::city::City;
 use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
+
+const SCOPE: &str = "https://uri.etsi.org/ngsi-ld/scope";
 
 /// 204 where everything was done, else 207 with what was and what was not (5.2.18).
 fn update_result(ask: &Ask, applied: &Applied) -> Response {
@@ -42,6 +44,7 @@ pub async fn append_attributes(
 ) -> Result<Response, Problem> {
     let ask = Ask::with_body(&city, &headers, &body, false).await?;
     let fragment = parse_fragment(&body, &entity_id(&path)?, &ask.terms, Mode::Fragment)?;
+    check_type(&city, &ask, &fragment.id, &parameters)?;
     let overwrite = !options(&parameters).any(|option| option == "noOverwrite");
     let applied = apply_one(&city, &ask, Change::Append { fragment, overwrite }).await?;
     Ok(update_result(&ask, &applied))
@@ -52,10 +55,13 @@ pub async fn update_attributes(
     State(city): State<Arc<City>>,
     headers: HeaderMap,
     path: PathParameters,
+    parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
+    parameters.only(&["type", "local"])?;
     let ask = Ask::with_body(&city, &headers, &body, false).await?;
     let fragment = parse_fragment(&body, &entity_id(&path)?, &ask.terms, Mode::Fragment)?;
+    check_type(&city, &ask, &fragment.id, &parameters)?;
     let applied = apply_one(&city, &ask, Change::Update(fragment)).await?;
     Ok(update_result(&ask, &applied))
 }
@@ -65,10 +71,17 @@ pub async fn update_attribute(
     State(city): State<Arc<City>>,
     headers: HeaderMap,
     path: PathParameters,
+    parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
+    parameters.only(&["type", "local"])?;
     let ask = Ask::with_body(&city, &headers, &body, false).await?;
     let (entity, attribute) = (entity_id(&path)?, attribute_name(&path, &ask)?);
+    if attribute.as_str() == SCOPE {
+        let detail = "The scope is no attribute and has no parts; send it whole with the entity (clause 5.6.4).";
+        return Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
+    }
+    check_type(&city, &ask, &entity, &parameters)?;
     let mut instances = parse_attribute_instances(&body, &attribute, &ask.terms, Mode::Fragment)?;
     let (Some(instance), true) = (instances.pop(), instances.is_empty()) else {
         let detail = "A partial update is about one instance; send one object, with a datasetId if need be.";
@@ -89,6 +102,7 @@ pub async fn delete_attribute(
     let ask = Ask::reading(&city, &headers, false).await?;
     let (entity, attribute) = (entity_id(&path)?, attribute_name(&path, &ask)?);
     let dataset = dataset_selection(&parameters)?;
+    check_type(&city, &ask, &entity, &parameters)?;
     apply_one(&city, &ask, Change::DeleteAttribute { entity, attribute, dataset }).await?;
     Ok(ask.empty(StatusCode::NO_CONTENT))
 }
@@ -98,10 +112,13 @@ pub async fn replace_attribute(
     State(city): State<Arc<City>>,
     headers: HeaderMap,
     path: PathParameters,
+    parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
+    parameters.only(&["type", "local"])?;
     let ask = Ask::with_body(&city, &headers, &body, false).await?;
     let (entity, attribute) = (entity_id(&path)?, attribute_name(&path, &ask)?);
+    check_type(&city, &ask, &entity, &parameters)?;
     let instances = parse_attribute_instances(&body, &attribute, &ask.terms, Mode::Create)?;
     apply_one(&city, &ask, Change::ReplaceAttribute { entity, attribute, instances }).await?;
     Ok(ask.empty(StatusCode::NO_CONTENT))

@@ -75,7 +75,9 @@ pub async fn retrieve_type(
     State(city): State<Arc<City>>,
     headers: HeaderMap,
     path: PathParameters,
+    parameters: Parameters,
 ) -> Result<Response, Problem> {
+    parameters.only(&["local"])?;
     let ask = Ask::reading(&city, &headers, false).await?;
     let name = one_name(&path, "type", &ask)?;
     let space = city.context.tenant(&ask.permit)?;
@@ -144,7 +146,9 @@ pub async fn retrieve_attribute(
     State(city): State<Arc<City>>,
     headers: HeaderMap,
     path: PathParameters,
+    parameters: Parameters,
 ) -> Result<Response, Problem> {
+    parameters.only(&["local"])?;
     let ask = Ask::reading(&city, &headers, false).await?;
     let name = one_name(&path, "attrId", &ask)?;
     let space = city.context.tenant(&ask.permit)?;

@@ -9,7 +9,7 @@ use city_ngsi_ld::{Mode, parse_entity, parse_fragment, render_entity};
 use http::{HeaderMap, StatusCode};
 
 use super::query::Projection;
-use super::request::{Ask, apply, entity_id};
+use super::request::{Ask, apply, check_type, entity_id};
 use crate::body::WholeBody;
 use crate::city::City;
 use crate::parameters::{Parameters, PathParameters};
@@ -64,8 +64,13 @@ pub async fn retrieve_entity(
     let found = city.context.find(&ask.permit, &id)?;
     let missing = || Problem::from(Rejected::EntityNotFound(id.clone()));
     let entity = found.ok_or_else(missing)?;
+    check_type(&city, &ask, &id, &parameters)?;
     if !projection.attrs.is_empty() && !projection.attrs.iter().any(|name| entity.find(name.as_str()).is_some()) {
         let detail = format!("Entity {id} has none of the attributes that were asked for.");
+        return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
+    }
+    if !projection.shows_something(&entity) {
+        let detail = format!("Entity {id} has none of the members that were asked for.");
         return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
     }
     let mut body = Vec::with_capacity(2_048);
@@ -78,9 +83,13 @@ pub async fn delete_entity(
     State(city): State<Arc<City>>,
     headers: HeaderMap,
     path: PathParameters,
+    parameters: Parameters,
 ) -> Result<Response, Problem> {
+    parameters.only(&["type", "local"])?;
     let ask = Ask::reading(&city, &headers, false).await?;
-    apply_one(&city, &ask, Change::Delete(entity_id(&path)?)).await?;
+    let id = entity_id(&path)?;
+    check_type(&city, &ask, &id, &parameters)?;
+    apply_one(&city, &ask, Change::Delete(id)).await?;
     Ok(ask.empty(StatusCode::NO_CONTENT))
 }
 
@@ -89,10 +98,13 @@ pub async fn replace_entity(
     State(city): State<Arc<City>>,
     headers: HeaderMap,
     path: PathParameters,
+    parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
+    parameters.only(&["type", "local"])?;
     let ask = Ask::with_body(&city, &headers, &body, false).await?;
     let entity = parse_fragment(&body, &entity_id(&path)?, &ask.terms, Mode::Create)?;
+    check_type(&city, &ask, &entity.id, &parameters)?;
     apply_one(&city, &ask, Change::Replace(entity)).await?;
     Ok(ask.empty(StatusCode::NO_CONTENT))
 }
@@ -107,6 +119,7 @@ pub async fn merge_entity(
 ) -> Result<Response, Problem> {
     let ask = Ask::with_body(&city, &headers, &body, false).await?;
     let mut fragment = parse_fragment(&body, &entity_id(&path)?, &ask.terms, Mode::Fragment)?;
+    check_type(&city, &ask, &fragment.id, &parameters)?;
     if let Some(text) = parameters.find("observedAt") {
         let time = city_model::Time::parse(text).ok_or_else(|| {
             let detail = format!("observedAt: \"{text}\" is not a time such as 2026-01-31T09:00:00Z.");

@@ -7,8 +7,18 @@ use city_model::{InvalidName, Rejected};
 use city_ngsi_ld::{Error as NgsiLdError, ErrorKind};
 use city_store::CommitError;
 use http::StatusCode;
+use http::header::HeaderValue;
 
 use crate::problem::{Kind, Problem};
+
+/// What a room says, without the code that stands in a member of its own.
+fn said(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    match text.split_once(' ') {
+        Some((code, rest)) if code.len() == 7 && code.as_bytes()[3] == b'-' => rest.to_owned(),
+        _ => text,
+    }
+}
 
 /// What a caller is asked to wait when too many writes are queued.
 const RETRY_AFTER_BUSY: Duration = Duration::from_secs(1);
@@ -52,22 +62,20 @@ impl From<Rejected> for Problem {
 impl From<ContextError> for Problem {
     fn from(error: ContextError) -> Self {
         let unavailable = |code, error: &dyn std::fmt::Display| {
-            Self::plain(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).retry_after(RETRY_AFTER_BUSY)
+            Self::plain(StatusCode::SERVICE_UNAVAILABLE, code, said(error)).retry_after(RETRY_AFTER_BUSY)
         };
         match error {
             ContextError::Commit(CommitError::DiskFull(_)) => {
-                Self::plain(StatusCode::INSUFFICIENT_STORAGE, "CTX-002", error.to_string())
+                Self::plain(StatusCode::INSUFFICIENT_STORAGE, "CTX-002", said(&error))
             }
-            ContextError::Commit(CommitError::Unknown(_)) => {
-                Self::new(Kind::InternalError, "CTX-002", error.to_string())
-            }
+            ContextError::Commit(CommitError::Unknown(_)) => Self::new(Kind::InternalError, "CTX-002", said(&error)),
             ContextError::Commit(CommitError::ReadOnly(_)) => unavailable("CTX-002", &error),
             ContextError::Busy => unavailable("CTX-003", &error),
             ContextError::Stopping => unavailable("CTX-005", &error),
-            ContextError::Refused(_) => Self::plain(StatusCode::FORBIDDEN, "CTX-004", error.to_string()),
-            ContextError::TooDeep => Self::plain(StatusCode::LOOP_DETECTED, "CTX-006", error.to_string()),
-            ContextError::TooManyTenants => Self::plain(StatusCode::INSUFFICIENT_STORAGE, "CTX-007", error.to_string()),
-            ContextError::TenantNotFound(_) => Self::new(Kind::NonexistentTenant, "CTX-008", error.to_string()),
+            ContextError::Refused(_) => Self::plain(StatusCode::FORBIDDEN, "CTX-004", said(&error)),
+            ContextError::TooDeep => Self::plain(StatusCode::LOOP_DETECTED, "CTX-006", said(&error)),
+            ContextError::TooManyTenants => Self::plain(StatusCode::INSUFFICIENT_STORAGE, "CTX-007", said(&error)),
+            ContextError::TenantNotFound(_) => Self::new(Kind::NonexistentTenant, "CTX-008", said(&error)),
             ContextError::Store(error) => Self::internal("CTX-001", &error),
         }
     }
@@ -77,7 +85,7 @@ impl From<city_history::Error> for Problem {
     fn from(error: city_history::Error) -> Self {
         match error {
             city_history::Error::Behind { .. } => {
-                Self::plain(StatusCode::SERVICE_UNAVAILABLE, "HIS-002", error.to_string()).retry_after(RETRY_AFTER_BUSY)
+                Self::plain(StatusCode::SERVICE_UNAVAILABLE, "HIS-002", said(&error)).retry_after(RETRY_AFTER_BUSY)
             }
             error => Self::internal("HIS-001", &error),
         }

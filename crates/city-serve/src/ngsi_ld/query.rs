@@ -8,8 +8,8 @@ use city_context::Page;
 use city_model::query::EntitySelector;
 use city_model::{DatasetId, Name, Query};
 use city_ngsi_ld::query::{
-    QueryBody, parse_dataset_ids, parse_geo_query, parse_id_list, parse_id_pattern, parse_names, parse_q,
-    parse_query_body, parse_scope_q, parse_type_expr,
+    QueryBody, parse_dataset_ids, parse_geo_query, parse_id_list, parse_id_pattern, parse_members, parse_names,
+    parse_q, parse_query_body, parse_scope_q, parse_type_expr,
 };
 use city_ngsi_ld::{Format, RenderOptions, TermMap, render_entities};
 use http::header::{HeaderValue, LINK};
@@ -26,6 +26,14 @@ use crate::problem::{Kind, Problem};
 /// Entities in a page, unless the request says otherwise; and at most.
 pub const LIMIT_DEFAULT: usize = 20;
 pub const LIMIT_MAX: usize = 1_000;
+
+/// Members that are no attributes, beside id and type.
+const MEMBERS: [&str; 4] = [
+    "https://uri.etsi.org/ngsi-ld/scope",
+    "https://uri.etsi.org/ngsi-ld/createdAt",
+    "https://uri.etsi.org/ngsi-ld/modifiedAt",
+    "https://uri.etsi.org/ngsi-ld/expiresAt",
+];
 
 /// Which members of an entity are shown, and in which form (clauses 4.5.4, 4.21, 6.3.7, 6.3.11).
 #[derive(Debug, Default)]
@@ -44,11 +52,13 @@ impl Projection {
     pub fn parse(parameters: &Parameters, ask: &Ask) -> Result<Self, Problem> {
         let terms = &ask.terms;
         let names = |what: &'static str| parameters.find(what).map(|text| parse_names(what, text, terms)).transpose();
+        let members =
+            |what: &'static str| parameters.find(what).map(|text| parse_members(what, text, terms)).transpose();
         let mut projection = Self {
             lang: parameters.find("lang").map(str::to_owned),
             attrs: names("attrs")?.unwrap_or_default(),
-            pick: names("pick")?,
-            omit: names("omit")?.unwrap_or_default(),
+            pick: members("pick")?,
+            omit: members("omit")?.unwrap_or_default(),
             dataset_ids: parameters.find("datasetId").map(parse_dataset_ids).transpose()?.unwrap_or_default(),
             geometry_property: parameters.find("geometryProperty").map(|term| terms.expand(term)),
             ..Self::default()
@@ -61,20 +71,60 @@ impl Projection {
                 "sysAttrs" => projection.sys_attrs = true,
                 other => {
                     let detail = format!("\"{other}\" is not known; use normalized, concise, simplified or sysAttrs.");
-                    return Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
+                    return Err(Problem::new(Kind::InvalidRequest, "NLD-001", detail));
                 }
             }
         }
+        if projection.geometry_property.is_some() && ask.media != MediaType::GeoJson {
+            let detail = "geometryProperty is about GeoJSON; ask for it with Accept: application/geo+json.";
+            return Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
+        }
+        projection.check()?;
         Ok(projection)
     }
 
-    fn take_body(&mut self, body: QueryBody) -> Query {
+    /// What excludes each other (clauses 4.21, 5.7.1, 5.7.2).
+    fn check(&self) -> Result<(), Problem> {
+        let bad = |detail: &'static str| Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
+        if self.attrs.iter().any(|name| name.as_str().starts_with('@')) {
+            return bad("attrs names attributes; id and type are none. To choose members use pick or omit.");
+        }
+        if !self.attrs.is_empty() && (self.pick.is_some() || !self.omit.is_empty()) {
+            return bad("attrs cannot stand beside pick or omit; use pick instead.");
+        }
+        if self.pick.iter().flatten().any(|name| self.omit.contains(name)) {
+            return bad("The same member stands in pick and in omit; decide for one.");
+        }
+        Ok(())
+    }
+
+    /// The attributes of which an entity must have one to be shown: those picked, unless members
+    /// that every entity has are picked too.
+    fn needed(&self) -> Option<&[Name]> {
+        let pick = self.pick.as_deref()?;
+        let is_member = |name: &Name| name.as_str().starts_with('@') || MEMBERS.contains(&name.as_str());
+        (!pick.iter().any(is_member)).then_some(pick)
+    }
+
+    /// Whether anything is left of an entity that was asked for by its id.
+    pub fn shows_something(&self, entity: &city_model::Entity) -> bool {
+        let picked = |name: &str| self.pick.as_ref().is_none_or(|pick| pick.iter().any(|one| one.as_str() == name));
+        let shown = |name: &str| picked(name) && !self.omit.iter().any(|one| one.as_str() == name);
+        if self.pick.is_none() && self.omit.is_empty() {
+            return true;
+        }
+        let members = ["@id", "@type"].into_iter().chain(MEMBERS).any(shown);
+        members && self.needed().is_none() || entity.attributes.iter().any(|attribute| shown(attribute.name.as_str()))
+    }
+
+    fn take_body(&mut self, body: QueryBody) -> Result<Query, Problem> {
         self.attrs = body.attrs;
         self.pick = body.pick.or(self.pick.take());
         self.omit.extend(body.omit);
         self.dataset_ids.extend(body.dataset_ids);
         self.lang = body.lang.or(self.lang.take());
-        body.query
+        self.check()?;
+        Ok(body.query)
     }
 
     #[must_use]
@@ -104,6 +154,11 @@ pub fn parse_query(parameters: &Parameters, terms: &TermMap) -> Result<Query, Pr
         id_pattern: find("idPattern").map(parse_id_pattern).transpose()?,
         types: find("type").filter(|text| *text != "*").map(|text| parse_type_expr(text, terms)).transpose()?,
     };
+    let mut selector = selector;
+    // "id takes precedence over idPattern" (table 5.2.33-1).
+    if !selector.ids.is_empty() {
+        selector.id_pattern = None;
+    }
     if !selector.ids.is_empty() || selector.id_pattern.is_some() || selector.types.is_some() {
         query.selectors.push(selector);
     }
@@ -145,6 +200,11 @@ pub fn parse_page(parameters: &Parameters) -> Result<Page, Problem> {
     Ok(Page { offset, limit, count })
 }
 
+/// Clause 4.17: every type is only ever asked of the broker itself.
+fn find_any_type_elsewhere(parameters: &Parameters) -> bool {
+    parameters.find("type") == Some("*") && parameters.find("local") == Some("false")
+}
+
 const PARAMETERS: [&str; 24] = [
     "id",
     "type",
@@ -184,6 +244,10 @@ pub async fn query_entities(
     let asks_something = ["type", "attrs", "q", "georel", "id", "idPattern", "scopeQ"]
         .iter()
         .any(|name| parameters.find(name).is_some());
+    if find_any_type_elsewhere(&parameters) {
+        let detail = "type=* asks for what is here; leave local=false out.";
+        return Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
+    }
     if !asks_something && parameters.find("local") != Some("true") {
         let detail =
             "Ask for something: type, attrs, q, georel, id, idPattern or scopeQ; or local=true for everything.";
@@ -205,7 +269,12 @@ pub async fn query_by_post(
     parameters.only(&["limit", "offset", "count", "options", "format", "local", "geometryProperty", "lang"])?;
     let ask = Ask::with_body(&city, &headers, &body, true).await?;
     let mut projection = Projection::parse(&parameters, &ask)?;
-    let query = projection.take_body(parse_query_body(&body, &ask.terms)?);
+    let parsed = parse_query_body(&body, &ask.terms)?;
+    if parsed.temporal.is_some() {
+        let detail = "temporalQ belongs to /temporal/entityOperations/query (table 5.2.23-1).";
+        return Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
+    }
+    let query = projection.take_body(parsed)?;
     let page = parse_page(&parameters)?;
     let path = ("/ngsi-ld/v1/entityOperations/query", Some(&parameters));
     answer(&city, &ask, query, &projection, page, path).await
@@ -219,6 +288,12 @@ async fn answer(
     page: Page,
     path: (&str, Option<&Parameters>),
 ) -> Result<Response, Problem> {
+    let mut query = query;
+    if query.attributes.is_empty()
+        && let Some(needed) = projection.needed()
+    {
+        query.attributes = needed.to_vec();
+    }
     let found = city.read(|| city.context.query(&ask.permit, &query, page)).await?;
     let mut body = Vec::with_capacity(1_024 * found.entities.len() + 2);
     render_entities(found.entities.iter().map(AsRef::as_ref), &ask.terms, &projection.options(ask), &mut body);

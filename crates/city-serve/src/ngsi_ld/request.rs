@@ -8,20 +8,23 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use city_context::answers::{KEY_BYTES_MAX, Results};
-use city_model::{Change, EntityId, Permit, TenantName};
+use city_model::query::EntitySelector;
+use city_model::{Change, EntityId, Permit, Query, Rejected, TenantName};
+use city_ngsi_ld::query::parse_type_expr;
 use city_ngsi_ld::{ContextDocument, ContextSpec, ResolveError, TermMap, split_context};
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION};
 
 use crate::city::{City, cause};
 use crate::link::context_link;
 use crate::media::{MediaType, accepted, content_type};
-use crate::parameters::PathParameters;
+use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 
 pub const TENANT: HeaderName = HeaderName::from_static("ngsild-tenant");
 pub const RESULTS_COUNT: HeaderName = HeaderName::from_static("ngsild-results-count");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PURPOSE: HeaderName = HeaderName::from_static("renkei-purpose");
 
 /// Documents that one @context may need to be fetched; each fetch may name another.
@@ -34,6 +37,8 @@ pub struct Ask {
     pub request_key: Option<Box<str>>,
     pub terms: Arc<TermMap>,
     pub media: MediaType,
+    /// `Prefer: body=json`: the @context of a GeoJSON answer stands in the Link header alone (6.3.6).
+    plain_geo: bool,
     tenant_named: bool,
 }
 
@@ -50,21 +55,25 @@ impl Ask {
         };
         let terms = resolve(city, &spec).await?;
         let (permit, tenant_named) = permit(city, headers)?;
-        Ok(Self { permit, request_key: request_key(headers)?, terms, media, tenant_named })
+        let plain_geo = prefers_plain_body(headers);
+        Ok(Self { permit, request_key: request_key(headers)?, terms, media, plain_geo, tenant_named })
     }
 
     /// A request with a body, whose @context stands in a `Link` header or in the body (6.3.5).
     pub async fn with_body(city: &City, headers: &HeaderMap, body: &[u8], geo: bool) -> Result<Self, Problem> {
+        needs_length(headers)?;
         let media = accepted(headers, if geo { &WITH_GEO } else { &WITHOUT_GEO })?;
         let sent = content_type(headers, &[MediaType::Json, MediaType::JsonLd, MediaType::MergePatch])?;
         let spec = body_context(headers, sent, || Ok(split_context(body)?))?;
         let terms = resolve(city, &spec).await?;
         let (permit, tenant_named) = permit(city, headers)?;
-        Ok(Self { permit, request_key: request_key(headers)?, terms, media, tenant_named })
+        let plain_geo = prefers_plain_body(headers);
+        Ok(Self { permit, request_key: request_key(headers)?, terms, media, plain_geo, tenant_named })
     }
 
     /// A batch: each element may have an @context of its own; see `element_terms`.
     pub async fn batch(city: &City, headers: &HeaderMap) -> Result<(Self, MediaType), Problem> {
+        needs_length(headers)?;
         let sent = content_type(headers, &WITHOUT_GEO)?;
         let spec = match context_link(headers)? {
             Some(_) if sent == MediaType::JsonLd => return Err(link_and_body()),
@@ -73,12 +82,17 @@ impl Ask {
         };
         let terms = resolve(city, &spec).await?;
         let (permit, tenant_named) = permit(city, headers)?;
-        Ok((Self { permit, request_key: request_key(headers)?, terms, media: MediaType::Json, tenant_named }, sent))
+        let (request_key, media) = (request_key(headers)?, MediaType::Json);
+        Ok((Self { permit, request_key, terms, media, plain_geo: false, tenant_named }, sent))
     }
 
     #[must_use]
     pub fn embeds_context(&self) -> bool {
-        self.media == MediaType::JsonLd
+        match self.media {
+            MediaType::JsonLd => true,
+            MediaType::GeoJson => !self.plain_geo,
+            MediaType::Json | MediaType::MergePatch => false,
+        }
     }
 
     /// An answer with a body in the form that was asked for.
@@ -130,6 +144,20 @@ impl Ask {
         }
         response
     }
+}
+
+fn prefers_plain_body(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|text| text.split([',', ';'])).any(|one| one.trim().eq_ignore_ascii_case("body=json"))
+}
+
+/// Clause 6.3.4: a request with a body says how long it is.
+fn needs_length(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key(CONTENT_LENGTH) {
+        return Ok(());
+    }
+    let detail = "The request has no Content-Length; send the body whole instead of in chunks.";
+    Err(Problem::plain(StatusCode::LENGTH_REQUIRED, "NLD-011", detail))
 }
 
 fn body_context(
@@ -195,8 +223,11 @@ async fn fetch(city: &City, url: &str) -> Result<(), Problem> {
     if !fetched.is_success() {
         return Err(unavailable(&format!("{url} answered {}", fetched.status)));
     }
-    let document = ContextDocument::parse(&fetched.body)
-        .map_err(|error| unavailable(&format!("{url} is not a JSON-LD context: {error}")))?;
+    // Clause 5.5.6: it was there and is none, which is not the same as not available.
+    let document = ContextDocument::parse_remote(&fetched.body).map_err(|error| {
+        let detail = format!("{url} is not a JSON-LD context: {error}");
+        Problem::new(Kind::BadRequestData, "NLD-006", detail)
+    })?;
     city.contexts.insert(url, document);
     Ok(())
 }
@@ -239,6 +270,17 @@ pub async fn apply(city: &City, ask: &Ask, changes: Vec<Change>) -> Result<Resul
         Some(key) => city.context.apply_once(&ask.permit, changes, cause, key).await?,
         None => city.context.apply(&ask.permit, changes, cause, Vec::new()).await?,
     })
+}
+
+/// `type` in a request about one entity: one of another type is as good as none (clauses 5.6, 5.7.1).
+pub fn check_type(city: &City, ask: &Ask, id: &EntityId, parameters: &Parameters) -> Result<(), Problem> {
+    let Some(text) = parameters.find("type") else { return Ok(()) };
+    let types = Some(parse_type_expr(text, &ask.terms)?);
+    let wanted = Query { selectors: vec![EntitySelector { types, ..EntitySelector::default() }], ..Query::default() };
+    match city.context.find(&ask.permit, id)? {
+        Some(entity) if wanted.matches(&entity) => Ok(()),
+        _ => Err(Rejected::EntityNotFound(id.clone()).into()),
+    }
 }
 
 /// The entity id in a path.

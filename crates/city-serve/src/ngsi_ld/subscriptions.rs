@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use city_action::{SubscriptionKey, parse_stored};
+use city_model::name::is_uri;
 use city_model::subscription::DeliveryReport;
 use city_model::{Change, Definition, DefinitionKind, Rejected, Subscription};
 use city_ngsi_ld::subscription::{self, parse_subscription, render_subscription, render_subscriptions};
@@ -14,7 +15,7 @@ use http::{HeaderMap, StatusCode};
 use super::attributes::options;
 use super::entities::apply_one;
 use super::query::{add_page_links, parse_page};
-use super::request::{Ask, RESULTS_COUNT};
+use super::request::{Ask, RESULTS_COUNT, resolve};
 use crate::body::WholeBody;
 use crate::city::City;
 use crate::parameters::{Parameters, PathParameters};
@@ -30,6 +31,7 @@ pub async fn create_subscription(
     let new_id = format!("urn:ngsi-ld:Subscription:{}", uuid::Uuid::new_v4());
     let subscription = parse_subscription(&body, &ask.terms, &new_id, city.now())?;
     check_endpoint(&city, &subscription)?;
+    check_context(&city, &subscription).await?;
     let id = subscription.id.clone();
     apply_one(&city, &ask, define(&subscription, true)).await?;
     Ok(ask.created("subscriptions", &id))
@@ -46,6 +48,22 @@ fn check_endpoint(city: &City, subscription: &Subscription) -> Result<(), Proble
         let detail = format!("notification.endpoint.uri: {error}");
         Problem::new(Kind::BadRequestData, "NLD-010", detail)
     })
+}
+
+fn subscription_id(path: &PathParameters) -> Result<&str, Problem> {
+    let id = path.get("subscriptionId")?;
+    match is_uri(id) {
+        true => Ok(id),
+        false => {
+            let detail = format!("\"{id}\" is not a URI, as the id of a subscription is.");
+            Err(Problem::new(Kind::BadRequestData, "NLD-002", detail))
+        }
+    }
+}
+
+/// The @context for its notifications must be there when it is accepted (clause 5.8.1).
+async fn check_context(city: &City, subscription: &Subscription) -> Result<(), Problem> {
+    resolve(city, &subscription::context_of(subscription)?).await.map(drop)
 }
 
 fn stored_one(city: &City, ask: &Ask, id: &str) -> Result<Subscription, Problem> {
@@ -72,7 +90,7 @@ pub async fn retrieve_subscription(
 ) -> Result<Response, Problem> {
     parameters.only(&["options", "format"])?;
     let ask = Ask::reading(&city, &headers, false).await?;
-    let id = path.get("subscriptionId")?;
+    let id = subscription_id(&path)?;
     let found = stored_one(&city, &ask, id)?;
     let report = report(&city, &ask, id)?;
     let mut body = Vec::with_capacity(1_024);
@@ -121,9 +139,12 @@ pub async fn update_subscription(
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     let ask = Ask::with_body(&city, &headers, &body, false).await?;
-    let stored = stored_one(&city, &ask, path.get("subscriptionId")?)?;
+    let stored = stored_one(&city, &ask, subscription_id(&path)?)?;
     let updated = subscription::update_subscription(&stored, &body, &ask.terms, city.now())?;
     check_endpoint(&city, &updated)?;
+    if updated.document != stored.document {
+        check_context(&city, &updated).await?;
+    }
     apply_one(&city, &ask, define(&updated, false)).await?;
     Ok(ask.empty(StatusCode::NO_CONTENT))
 }
@@ -135,7 +156,7 @@ pub async fn delete_subscription(
     path: PathParameters,
 ) -> Result<Response, Problem> {
     let ask = Ask::reading(&city, &headers, false).await?;
-    let id = path.get("subscriptionId")?.into();
+    let id = subscription_id(&path)?.into();
     apply_one(&city, &ask, Change::Undefine { kind: DefinitionKind::Subscription, id }).await?;
     Ok(ask.empty(StatusCode::NO_CONTENT))
 }

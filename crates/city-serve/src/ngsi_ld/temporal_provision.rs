@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use city_model::change::InstancePosition;
+use city_model::name::is_uri;
 use city_model::{Change, DatasetId, Rejected};
 use city_ngsi_ld::{Mode, parse_attribute_instances, parse_entity, parse_fragment};
 use http::{HeaderMap, StatusCode};
@@ -128,6 +129,10 @@ async fn find_instance(
     };
     let identity = past_identity(city, ask, &entity)?;
     let space = city.context.tenant(&ask.permit)?;
+    if !is_uri(instance_id) {
+        let detail = format!("\"{instance_id}\" is not the URI of an instance.");
+        return Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
+    }
     let position = parse_instance_id(instance_id).ok_or_else(not_found)?;
     let number = space.terms.find(attribute.as_str()).ok_or_else(not_found)?;
     city.history_caught_up().await?;

@@ -94,12 +94,13 @@ pub fn run(options: &Options) -> Result<Outcome> {
         greet(&city, address, speed).await?;
         feed::live(&city, town, &clock, speed).await
     };
+    let signalled = stop_signal()?;
     let outcome = runtime.block_on(async {
         let stop = Arc::new(tokio::sync::Notify::new());
         let until = {
             let stop = Arc::clone(&stop);
             async move {
-                tokio::select! { () = stop_signal() => {}, () = stop.notified() => {} }
+                tokio::select! { () = signalled => {}, () = stop.notified() => {} }
             }
         };
         let feeding = tokio::spawn(async move {

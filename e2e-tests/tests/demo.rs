@@ -1,0 +1,120 @@
+//! The first minute: `renkei demo` shows an answer, answers what it tells people to type, says
+//! that it is simulated, and ends on Ctrl-C.
+
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
+use e2e_tests::{Client, ENTITIES, Server, eventually, run};
+use serde_json::Value;
+
+fn demo(further: &[&str]) -> Server {
+    let mut arguments = vec!["demo", "--listen", "127.0.0.1:0"];
+    arguments.extend(further);
+    let mut server = Server::launch(&arguments);
+    if let Err(ended) = server.wait_until_ready() {
+        panic!("the demo did not become ready: {ended:?}");
+    }
+    server
+}
+
+/// The paths of the `curl` lines that it prints.
+fn printed_queries(server: &Server) -> Vec<String> {
+    let base = server.url();
+    server
+        .out()
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("curl -s "))
+        .map(|address| address.trim_matches('\'').strip_prefix(&base).expect("it names its own address").to_owned())
+        .collect()
+}
+
+#[test]
+fn the_demo_answers_the_queries_that_it_prints_and_shows_the_first_answer() {
+    let mut server = demo(&[]);
+    let out = server.out();
+    assert!(out.contains("simulated"), "{out}");
+    let client = server.client();
+    let queries = printed_queries(&server);
+    assert!(queries.len() >= 4, "it prints three queries and a subscription: {out}");
+    for path in &queries {
+        let answer = client.get(path).json_of(200);
+        let told = match &answer {
+            Value::Array(list) => !list.is_empty(),
+            Value::Object(members) => !members.is_empty(),
+            _ => false,
+        };
+        assert!(told, "{path} answers nothing");
+    }
+    // The first one's answer stands on the screen.
+    let first = client.get(&queries[0]).json_of(200);
+    for entity in first.as_array().unwrap() {
+        let id = entity["id"].as_str().unwrap();
+        assert!(out.contains(id), "{id} of the first answer is not on the screen: {out}");
+    }
+    let query = out.lines().find_map(|line| line.trim().strip_prefix("renkei query ")).expect("it prints a command");
+    let words: Vec<&str> = std::iter::once("query").chain(query.split_whitespace()).collect();
+    let ended = run(&words);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("Vehicle") || ended.out.contains("urn:"), "{}", ended.out);
+
+    let status = server.stop_with("INT");
+    assert_eq!(status.code(), Some(0), "{}", server.log());
+}
+
+#[test]
+fn every_kind_of_thing_in_the_demo_says_that_it_is_simulated() {
+    let server = demo(&["--seed", "3"]);
+    let client = server.client();
+    let types = client.get("/ngsi-ld/v1/types").json_of(200);
+    let types: Vec<&str> = types["typeList"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert!(types.len() >= 8, "wards, roads, buildings, water, weather, meters, buses, parking: {types:?}");
+    for name in types {
+        let found = client.get(&format!("{ENTITIES}?type={name}&limit=5")).json_of(200);
+        for entity in found.as_array().unwrap() {
+            assert!(
+                entity.to_string().to_lowercase().contains("simulat"),
+                "{entity} does not say that it is simulated"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_demo_lives_and_tells_of_the_river() {
+    let server = demo(&["--speed", "3600"]);
+    let client = server.client();
+    let level = |client: &Client| {
+        let found = client.get(&format!("{ENTITIES}?type=WaterObserved&attrs=waterLevel&limit=1")).json_of(200);
+        found[0]["waterLevel"]["observedAt"].as_str().unwrap().to_owned()
+    };
+    let first = level(&client);
+    eventually("the town's time goes on", || (level(&client) > first).then_some(()));
+    eventually("the subscription tells of the river", || server.out().contains("notified ").then_some(()));
+}
+
+#[test]
+fn the_same_seed_makes_the_same_town() {
+    let ids = |seed: &str| {
+        let server = demo(&["--seed", seed]);
+        let found = server.client().get(&format!("{ENTITIES}?type=Building&limit=50&attrs=height&options=keyValues"));
+        found.json_of(200)
+    };
+    let (first, again, other) = (ids("11"), ids("11"), ids("12"));
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+}
+
+#[test]
+fn a_kept_town_goes_on_where_it_was_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let mut server = demo(&["--data", data, "--speed", "3600"]);
+    let count = |client: &Client| {
+        let answer = client.get(&format!("{ENTITIES}?type=Building&limit=0&count=true")).expect(200);
+        answer.header("ngsild-results-count").unwrap().to_owned()
+    };
+    let before = count(&server.client());
+    assert_eq!(server.stop_with("INT").code(), Some(0));
+    let mut server = demo(&["--data", data]);
+    assert_eq!(count(&server.client()), before);
+    assert_eq!(server.stop_with("TERM").code(), Some(0));
+}
