@@ -344,7 +344,8 @@ fn assert_never_wrong(what: &str, outcome: Result<Server, Ended>, known: &Known)
         Ok(server) => server,
         Err(ended) => {
             assert_eq!(ended.code, Some(1), "{what}: {ended:?}");
-            let named = ["journal", "view", "FORMAT", "state", "key"].iter().any(|word| ended.err.contains(word));
+            let named =
+                ["journal", "view", "format", "FORMAT", "state", "key"].iter().any(|word| ended.err.contains(word));
             assert!(named && ended.err.contains("renkei:"), "{what}: the refusal names nothing: {ended:?}");
             return "refused to start";
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use e2e_tests::{Client, ENTITIES, Server, data_folder, encode, files_below};
+use e2e_tests::{Client, ENTITIES, Server, data_folder, encode};
 use serde_json::{Map, Value, json};
 
 fn list(name: &str) -> Vec<String> {

@@ -5,7 +5,7 @@ use city_model::{AttributeMask, Entity, EntityId, Instance, Kind, Name, Scope, T
 
 use crate::context::TermMap;
 use crate::json::{self, ObjectWriter};
-use crate::render::{AttributeStyle, Format, write_instance, write_simplified, write_types};
+use crate::render::{AttributeStyle, Format, SCOPE, write_instance, write_simplified, write_types};
 
 /// An entity with the instances of the past that were asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,8 @@ pub struct TemporalOptions<'m> {
     pub time_property: TimeProperty,
     pub lang: Option<String>,
     pub embed_context: bool,
+    /// Members that do not show: `@id`, `@type`, the scope (clause 4.21).
+    pub hidden: Vec<&'static str>,
     pub mask: &'m AttributeMask,
 }
 
@@ -51,6 +53,7 @@ impl Default for TemporalOptions<'_> {
             time_property: TimeProperty::ObservedAt,
             lang: None,
             embed_context: false,
+            hidden: Vec::new(),
             mask: &SEE_ALL,
         }
     }
@@ -74,10 +77,15 @@ impl TemporalEntity {
 
 pub fn render_temporal(entity: &TemporalEntity, terms: &TermMap, options: &TemporalOptions, out: &mut Vec<u8>) {
     let mut object = ObjectWriter::open(out);
-    object.text("id", entity.id.as_str());
-    write_types(object.key("type"), &entity.types, terms);
+    if !options.hidden.contains(&"@id") {
+        object.text("id", entity.id.as_str());
+    }
+    if !options.hidden.contains(&"@type") {
+        write_types(object.key("type"), &entity.types, terms);
+    }
     match entity.scopes.as_slice() {
         [] => {}
+        _ if options.hidden.contains(&SCOPE) => {}
         [only] => object.text("scope", only.as_str()),
         many => json::write_list(object.key("scope"), many, |out, scope| json::write_text(out, scope.as_str())),
     }

@@ -1,5 +1,7 @@
 //! `renkei query`: an answer on the screen, and questions of nearness between two kinds of entities.
 
+use std::io::Write;
+
 use anyhow::{Context, Result, bail};
 use geo::{Centroid, Distance, Geodesic};
 use rstar::primitives::GeomWithData;
@@ -79,7 +81,11 @@ pub fn run(options: &Options) -> Result<Outcome> {
         let answer = good(client.get(&format!("/ngsi-ld/v1/entities{parameters}"))?)?;
         let count = header_number(&answer, &http::HeaderName::from_static("ngsild-results-count"));
         let count = count.context("The server gave no count")?;
-        println!("{}", if options.server.json { json!({"count": count}).to_string() } else { count.to_string() });
+        writeln!(
+            std::io::stdout(),
+            "{}",
+            if options.server.json { json!({"count": count}).to_string() } else { count.to_string() }
+        )?;
         return Ok(Outcome::Ok);
     }
     if options.none_nearby.is_some() || options.unknown_without.is_some() {
@@ -93,7 +99,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
         let parameters = options.which.parameters(&[("limit", Some(&text)), ("attrs", attrs)])?;
         let answer = body(&good(client.get(&format!("/ngsi-ld/v1/entities{parameters}"))?)?)?;
         found.extend(answer.as_array().cloned().unwrap_or_default());
-        show(options, &found);
+        show(options, &found)?;
     } else {
         each_entity(&client, &options.which, |entity| {
             if found.len() < limit {
@@ -101,24 +107,24 @@ pub fn run(options: &Options) -> Result<Outcome> {
             }
             Ok(())
         })?;
-        show(options, &found);
+        show(options, &found)?;
     }
     Ok(Outcome::Ok)
 }
 
-fn show(options: &Options, found: &[Value]) {
+fn show(options: &Options, found: &[Value]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
     match options.format {
-        _ if options.server.json => println!("{}", Value::from(found.to_vec())),
-        Format::Json => println!("{:#}", Value::from(found.to_vec())),
-        Format::Ids => found.iter().filter_map(|entity| entity["id"].as_str()).for_each(|id| println!("{id}")),
-        Format::Table => table(found, options.attrs.as_deref()),
+        _ if options.server.json => writeln!(out, "{}", Value::from(found.to_vec())),
+        Format::Json => writeln!(out, "{:#}", Value::from(found.to_vec())),
+        Format::Ids => found.iter().filter_map(|entity| entity["id"].as_str()).try_for_each(|id| writeln!(out, "{id}")),
+        Format::Table => table(&mut out, found, options.attrs.as_deref()),
     }
 }
 
-fn table(found: &[Value], attrs: Option<&str>) {
+fn table(out: &mut dyn Write, found: &[Value], attrs: Option<&str>) -> std::io::Result<()> {
     if found.is_empty() {
-        println!("No entity matches.");
-        return;
+        return writeln!(out, "No entity matches.");
     }
     let wanted: Vec<&str> = attrs.map(|attrs| attrs.split(',').collect()).unwrap_or_default();
     for entity in found {
@@ -131,8 +137,9 @@ fn table(found: &[Value], attrs: Option<&str>) {
             })
             .map(|(name, value)| format!("{name}={}", shortened(&value)))
             .collect();
-        println!("{id}  {}", cells.join("  "));
+        writeln!(out, "{id}  {}", cells.join("  "))?;
     }
+    Ok(())
 }
 
 fn shortened(value: &Value) -> String {
@@ -179,10 +186,12 @@ fn apart(options: &Options, client: &Client) -> Result<Outcome> {
         })?;
     }
     if options.server.json || options.format == Format::Json {
-        println!("{}", json!({"matched": matched, "unknown": unknown, "withoutPlace": without_place}));
+        let answer = json!({"matched": matched, "unknown": unknown, "withoutPlace": without_place});
+        writeln!(std::io::stdout(), "{answer}")?;
         return Ok(Outcome::Ok);
     }
-    matched.iter().for_each(|id| println!("{id}"));
+    let mut out = std::io::stdout().lock();
+    matched.iter().try_for_each(|id| writeln!(out, "{id}"))?;
     eprintln!("{} match", matched.len());
     if let Some(attribute) = &options.unknown_without {
         eprintln!("{} have no {attribute}: unknown, not counted as either", unknown.len());

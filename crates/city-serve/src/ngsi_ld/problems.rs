@@ -75,7 +75,14 @@ impl From<ContextError> for Problem {
             ContextError::Refused(_) => Self::plain(StatusCode::FORBIDDEN, "CTX-004", said(&error)),
             ContextError::TooDeep => Self::plain(StatusCode::LOOP_DETECTED, "CTX-006", said(&error)),
             ContextError::TooManyTenants => Self::plain(StatusCode::INSUFFICIENT_STORAGE, "CTX-007", said(&error)),
-            ContextError::TenantNotFound(_) => Self::new(Kind::NonexistentTenant, "CTX-008", said(&error)),
+            ContextError::TenantNotFound(ref tenant) => {
+                let problem = Self::new(Kind::NonexistentTenant, "CTX-008", said(&error));
+                // Answers name the tenant that the request named (6.3.14).
+                match HeaderValue::try_from(tenant.as_str()) {
+                    Ok(tenant) => problem.header(super::request::TENANT, tenant),
+                    Err(_) => problem,
+                }
+            }
             ContextError::Store(error) => Self::internal("CTX-001", &error),
         }
     }

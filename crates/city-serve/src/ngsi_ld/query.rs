@@ -84,7 +84,7 @@ impl Projection {
     }
 
     /// What excludes each other (clauses 4.21, 5.7.1, 5.7.2).
-    fn check(&self) -> Result<(), Problem> {
+    pub fn check(&self) -> Result<(), Problem> {
         let bad = |detail: &'static str| Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
         if self.attrs.iter().any(|name| name.as_str().starts_with('@')) {
             return bad("attrs names attributes; id and type are none. To choose members use pick or omit.");

@@ -9,7 +9,7 @@ use city_context::PastIdentity;
 use city_history::{Past, Series};
 use city_model::change::InstancePosition;
 use city_model::{Attribute, Entity, EntityId, Name, Query, Rejected, TemporalQuery};
-use city_ngsi_ld::query::{parse_names, parse_query_body, parse_temporal_query};
+use city_ngsi_ld::query::{parse_members, parse_names, parse_query_body, parse_temporal_query};
 use city_ngsi_ld::temporal::render_temporal_list;
 use city_ngsi_ld::{TemporalEntity, TemporalInstance, TemporalOptions, render_temporal};
 use city_store::TermNo;
@@ -18,7 +18,7 @@ use http::header::{CONTENT_RANGE, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
 use super::attributes::options;
-use super::query::{add_page_links, parse_page, parse_query};
+use super::query::{Projection, add_page_links, parse_page, parse_query};
 use super::request::{Ask, RESULTS_COUNT, entity_id};
 use crate::body::WholeBody;
 use crate::city::City;
@@ -34,6 +34,7 @@ const ENTITIES_MAX: usize = 100_000;
 const CATCH_UP_LOOK: Duration = Duration::from_millis(1);
 const CATCH_UP_MAX: Duration = Duration::from_secs(10);
 
+const SCOPE: &str = "https://uri.etsi.org/ngsi-ld/scope";
 const INSTANCE_PREFIX: &str = "urn:ngsi-ld:Instance:";
 
 fn instance_id(position: InstancePosition) -> Box<str> {
@@ -73,6 +74,9 @@ struct PastAsked {
     temporal: TemporalQuery,
     /// Attributes to show; empty means all.
     attrs: Vec<Name>,
+    /// Members to show, and members not to show (clause 4.21).
+    pick: Option<Vec<Name>>,
+    omit: Vec<Name>,
     simplified: bool,
     concise: bool,
     sys_attrs: bool,
@@ -91,7 +95,18 @@ impl PastAsked {
         )?;
         let attrs = find("attrs").map(|text| parse_names("attrs", text, &ask.terms)).transpose()?.unwrap_or_default();
         let lang = find("lang").map(str::to_owned);
-        let mut asked = Self { temporal, attrs, simplified: false, concise: false, sys_attrs: false, lang };
+        let members =
+            |what: &'static str| find(what).map(|text| parse_members(what, text, &ask.terms)).transpose();
+        let mut asked = Self {
+            temporal,
+            attrs,
+            pick: members("pick")?,
+            omit: members("omit")?.unwrap_or_default(),
+            simplified: false,
+            concise: false,
+            sys_attrs: false,
+            lang,
+        };
         for word in options(parameters).chain(find("format")) {
             match word {
                 "temporalValues" | "simplified" => asked.simplified = true,
@@ -105,15 +120,36 @@ impl PastAsked {
                 other => {
                     let detail =
                         format!("\"{other}\" is not known; use normalized, concise, temporalValues or sysAttrs.");
-                    return Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
+                    return Err(Problem::new(Kind::InvalidRequest, "NLD-001", detail));
                 }
             }
         }
+        asked.check()?;
         Ok(asked)
+    }
+
+    /// The same rules as for what is now.
+    fn check(&self) -> Result<(), Problem> {
+        let (attrs, pick, omit) = (self.attrs.clone(), self.pick.clone(), self.omit.clone());
+        Projection { attrs, pick, omit, ..Projection::default() }.check()
+    }
+
+    fn shows(&self, name: &str) -> bool {
+        self.pick.as_ref().is_none_or(|pick| pick.iter().any(|one| one.as_str() == name))
+            && !self.omit.iter().any(|one| one.as_str() == name)
+    }
+
+    /// The attributes that are read: those asked for, or those picked.
+    fn wanted(&self) -> &[Name] {
+        match &self.pick {
+            Some(pick) => pick,
+            None => &self.attrs,
+        }
     }
 
     fn options<'a>(&self, ask: &'a Ask) -> TemporalOptions<'a> {
         TemporalOptions {
+            hidden: ["@id", "@type", SCOPE].into_iter().filter(|member| !self.shows(member)).collect(),
             simplified: self.simplified,
             concise: self.concise,
             sys_attrs: self.sys_attrs,
@@ -133,10 +169,10 @@ struct EntityPast {
 
 fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked) -> Result<EntityPast, Problem> {
     let space = city.context.tenant(&ask.permit)?;
-    let attributes: Vec<TermNo> = asked.attrs.iter().filter_map(|name| space.terms.find(name.as_str())).collect();
+    let attributes: Vec<TermNo> = asked.wanted().iter().filter_map(|name| space.terms.find(name.as_str())).collect();
     let mut past = Past::default();
     // Attributes that nobody ever used have no past; asking for nothing would mean everything.
-    if asked.attrs.is_empty() || !attributes.is_empty() {
+    if asked.wanted().is_empty() || !attributes.is_empty() {
         let series = Series {
             tenant: space.number,
             entity: identity.number,
@@ -153,7 +189,10 @@ fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked)
             .into_iter()
             .map(|past| TemporalInstance { id: instance_id(past.position), instance: past.instance })
             .collect();
-        attributes.push((Name::from_stored(name), instances));
+        let name = Name::from_stored(name);
+        if asked.shows(name.as_str()) {
+            attributes.push((name, instances));
+        }
     }
     let entity = TemporalEntity {
         id: identity.id.clone(),
@@ -167,8 +206,8 @@ fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked)
     Ok(EntityPast { entity, cut: past.cut })
 }
 
-const RETRIEVE_PARAMETERS: [&str; 10] =
-    ["attrs", "timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "options", "format", "lang", "local"];
+const RETRIEVE_PARAMETERS: [&str; 12] =
+    ["attrs", "pick", "omit", "timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "options", "format", "lang", "local"];
 
 /// Implements 6.19.3.1 (5.7.3).
 pub async fn retrieve_temporal_entity(
@@ -188,11 +227,22 @@ pub async fn retrieve_temporal_entity(
         let detail = format!("Entity {id} has none of the attributes that were asked for.");
         return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
     }
+    let members = ["@id", "@type", SCOPE].into_iter().any(|member| asked.shows(member));
+    if past.entity.attributes.is_empty() && (!members || asked.pick.is_some() && !picks_member(&asked)) {
+        let detail = format!("Entity {id} has none of the members that were asked for.");
+        return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
+    }
     let mut body = Vec::with_capacity(4_096);
     render_temporal(&past.entity, &ask.terms, &asked.options(&ask), &mut body);
     let mut response = ask.answer(StatusCode::OK, body);
     mark_partial(&mut response, &asked, [&past]);
     Ok(response)
+}
+
+/// Whether a member that every entity has was picked.
+fn picks_member(asked: &PastAsked) -> bool {
+    let picks = |member: &str| asked.pick.iter().flatten().any(|name| name.as_str() == member);
+    ["@id", "@type", SCOPE].into_iter().any(picks)
 }
 
 fn exists_now(city: &City, ask: &Ask, id: &EntityId, attrs: &[Name]) -> Result<bool, Problem> {
@@ -220,7 +270,9 @@ fn mark_partial<'p>(response: &mut Response, asked: &PastAsked, pasts: impl Into
     }
 }
 
-const QUERY_PARAMETERS: [&str; 24] = [
+const QUERY_PARAMETERS: [&str; 26] = [
+    "pick",
+    "omit",
     "id",
     "type",
     "idPattern",
@@ -280,6 +332,9 @@ pub async fn query_by_post(
         asked.temporal = temporal;
     }
     asked.attrs = parsed.attrs;
+    asked.pick = parsed.pick.or(asked.pick);
+    asked.omit.extend(parsed.omit);
+    asked.check()?;
     asked.lang = parsed.lang.or(asked.lang);
     answer(&city, &ask, &parsed.query, &asked, &parameters, "/ngsi-ld/v1/temporal/entityOperations/query").await
 }
@@ -344,7 +399,8 @@ fn select(
 
 /// Conditions hold where any instance in the span fulfils them (clause 5.7.4).
 fn answers(past: &EntityPast, query: &Query, asked: &PastAsked) -> bool {
-    if past.entity.attributes.is_empty() && (asked.temporal.relation.is_some() || !asked.attrs.is_empty()) {
+    let narrowed = !asked.attrs.is_empty() || asked.pick.is_some() && !picks_member(asked);
+    if past.entity.attributes.is_empty() && (asked.temporal.relation.is_some() || narrowed) {
         return false;
     }
     if query.filter.is_none() && query.geo.is_none() && query.scope.is_none() {
