@@ -486,7 +486,7 @@ impl Deliveries {
     ) -> Result<Option<Told>, Error> {
         let Some(published) = self.context.journal().find(change.lsn)? else { return Ok(None) };
         let record = &published.record;
-        let deleted = change.trigger == Trigger::EntityDeleted;
+        let deleted = record.identity.as_ref().is_some_and(|identity| identity.after.is_none());
         let before = lane.state.lock().last_told.get(&change.entity).cloned();
         let before = before.filter(|(lsn, _)| *lsn == record.previous_lsn).map(|(_, entity)| entity);
         let entity = match &before {

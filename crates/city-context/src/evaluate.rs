@@ -323,6 +323,13 @@ fn update_attribute(current: &Entity, name: Name, patch: Instance, now: Time) ->
     if patch.is_null() {
         draft.remove(&name, patch.dataset.as_ref());
     } else {
+        // Clause 5.6.4: the type of an attribute stays.
+        let (own, new) = (existing.kind.type_name(), patch.kind.type_name());
+        if own != new && patch.kind != Kind::Unchanged {
+            return Err(Rejected::Invalid(format!(
+                "Attribute {name} is a {own}, not a {new}; replace it to change that."
+            )));
+        }
         let merged = merged(existing.clone(), patch, false);
         draft.put(&name, merged);
     }

@@ -237,3 +237,45 @@ fn indexed_answers_equal_a_scan_of_everything() {
         }
     }
 }
+
+#[test]
+fn updating_attributes_adds_those_that_were_not_there_but_no_scope() {
+    let city = City::new(1);
+    city.one(Change::Create(meter("1", &[("a", Value::Int(1))]))).unwrap();
+    let mut fragment = meter("1", &[("a", Value::Int(2)), ("b", Value::Int(3))]);
+    fragment.scopes = vec![Scope::parse("/Koto").unwrap()];
+    let applied = city.one(Change::Update(fragment)).unwrap();
+    let entity = city.get("1").unwrap();
+    assert_eq!((value(&entity, "a"), value(&entity, "b")), (Some(Value::Int(2)), Some(Value::Int(3))));
+    assert_eq!((applied.not_updated.len(), entity.scopes.len()), (1, 0));
+}
+
+#[test]
+fn a_scope_is_added_without_overwriting_and_deleted_like_an_attribute() {
+    let city = City::new(1);
+    let scoped = |scope: &str| {
+        let mut entity = meter("1", &[]);
+        entity.scopes = vec![Scope::parse(scope).unwrap()];
+        entity
+    };
+    city.one(Change::Create(scoped("/Koto"))).unwrap();
+    city.one(Change::Append { fragment: scoped("/Sumida"), overwrite: false }).unwrap();
+    assert_eq!(city.get("1").unwrap().scopes.len(), 2);
+    let delete = || Change::DeleteAttribute {
+        entity: id("1"),
+        attribute: city_model::Name::parse("https://uri.etsi.org/ngsi-ld/scope").unwrap(),
+        dataset: DatasetSelection::Default,
+    };
+    city.one(delete()).unwrap();
+    assert!(city.get("1").unwrap().scopes.is_empty());
+    assert!(matches!(city.one(delete()), Err(Rejected::AttributeNotFound { .. })));
+}
+
+#[test]
+fn a_partial_update_leaves_the_type_of_an_attribute() {
+    let city = City::new(1);
+    city.one(Change::Create(meter("1", &[("a", Value::Int(1))]))).unwrap();
+    let instance = Instance::new(Kind::VocabProperty(Value::text("urn:x")));
+    let change = Change::UpdateAttribute { entity: id("1"), attribute: name("a"), instance };
+    assert!(matches!(city.one(change), Err(Rejected::Invalid(_))));
+}

@@ -214,7 +214,9 @@ mod tests {
         for good in ["urn:ngsi-ld:Building:7", "https://example.org/b/7", "urn:ngsi-ld:建物:7", "a:b"] {
             assert!(EntityId::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "7", ":x", "urn:", "1urn:x", "urn:a b", "urn:<a>", "Building7", "urn:a\u{202e}b", "urn:a\u{3164}"] {
+        for bad in
+            ["", "7", ":x", "urn:", "1urn:x", "urn:a b", "urn:<a>", "Building7", "urn:a\u{202e}b", "urn:a\u{3164}"]
+        {
             assert!(EntityId::parse(bad).is_err(), "{bad}");
         }
     }

@@ -384,6 +384,8 @@ impl Operand {
             }
             (Self::Time(time), target) => target.as_time() == Some(*time),
             (Self::Value(Value::Text(own)), Target::Text(text)) => &**own == *text,
+            // A time in quotes is still a time; any other text is not.
+            (Self::Value(Value::Text(own)), Target::Time(time)) => Time::parse(own) == Some(*time),
             (Self::Value(own), Target::Link(value)) => own == *value,
             (Self::Value(own), Target::Value(value)) => match (own.as_f64(), value.as_f64()) {
                 (Some(own), Some(value)) => own == value,
@@ -398,6 +400,7 @@ impl Operand {
         match (self, target) {
             (Self::Time(time), target) => target.as_time().map(|own| own.cmp(time)),
             (Self::Value(Value::Text(operand)), Target::Text(text)) => Some((*text).cmp(&**operand)),
+            (Self::Value(Value::Text(operand)), Target::Time(time)) => Some(time.cmp(&Time::parse(operand)?)),
             (Self::Value(operand), Target::Value(value)) => match (operand, value) {
                 (Value::Text(operand), Value::Text(text)) => Some(text.cmp(operand)),
                 _ => value.as_f64()?.partial_cmp(&operand.as_f64()?),

@@ -1,7 +1,7 @@
 //! Who wants to be told of what, and where (CIM 009 clause 5.2.12 to 5.2.15).
 
 use crate::change::Cause;
-use crate::name::Name;
+use crate::name::{DatasetId, Name};
 use crate::query::Query;
 use crate::time::Time;
 
@@ -38,6 +38,12 @@ pub enum Trigger {
 pub struct NotificationParams {
     /// Attributes to send; empty means all.
     pub attributes: Vec<Name>,
+    /// Only these members, id and type among them; `None` means all (clause 4.21).
+    pub pick: Option<Vec<Name>>,
+    /// All but these members.
+    pub omit: Vec<Name>,
+    /// Only instances of these datasets, `None` being the default one; empty means all.
+    pub datasets: Vec<Option<DatasetId>>,
     pub format: NotificationFormat,
     pub sys_attrs: bool,
     pub show_changes: bool,

@@ -114,6 +114,10 @@ fn answers_carry_the_context_they_were_asked_with() {
     assert_eq!(store.core().rendered(), format!("\"{CORE_URL}\""));
     assert_eq!(store.core().link().unwrap(), CORE_URL);
     store.insert("https://a.org/c.jsonld", ContextDocument::parse(b"{}").unwrap());
+    let with_core = "\"https://a.org/with-core.jsonld\"".to_owned();
+    let document = format!("{{\"@context\":[\"https://a.org/c.jsonld\",\"{CORE_URL}\"]}}");
+    store.insert("https://a.org/with-core.jsonld", ContextDocument::parse_remote(document.as_bytes()).unwrap());
+    assert!(ContextDocument::parse_remote(b"{\"a\":1}").is_err(), "a fetched document needs its @context");
     for (asked, link, rendered) in [
         (
             "\"https://a.org/c.jsonld\"",
@@ -126,6 +130,8 @@ fn answers_carry_the_context_they_were_asked_with() {
             format!("[\"https://a.org/c.jsonld\",\"{CORE_URL}\"]"),
         ),
         ("[\"https://a.org/c.jsonld\", {}]", None, format!("[\"https://a.org/c.jsonld\", {{}},\"{CORE_URL}\"]")),
+        // It leads to a core context by itself, so none is added.
+        ("[\"https://a.org/with-core.jsonld\"]", Some("https://a.org/with-core.jsonld"), with_core.clone()),
         ("{\"a\":\"https://a.org/a\"}", None, format!("[{{\"a\":\"https://a.org/a\"}},\"{CORE_URL}\"]")),
     ] {
         let terms = store.resolve(&spec(asked)).unwrap();

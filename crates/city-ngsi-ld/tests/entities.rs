@@ -390,3 +390,54 @@ fn geojson_has_the_geometry_above_and_the_rest_below() {
     let elsewhere = RenderOptions { geometry_property: Some(Name::parse("urn:x:y").unwrap()), ..options };
     assert_eq!(rendered(&bridge(), &elsewhere)["geometry"], Value::Null);
 }
+
+#[test]
+fn an_attribute_endpoint_reads_the_context_of_the_request_in_its_body() {
+    let terms = TermMap::core();
+    let name = terms.expand("speed");
+    let read = |body: &str| parse_attribute_instances(body.as_bytes(), &name, &terms, Mode::Fragment);
+    let instances = read(r#"{"value":7,"@context":"https://a.org/c.jsonld"}"#).unwrap();
+    assert!(instances[0].sub_attributes.is_empty());
+    for refused in [
+        r#"{"value":{"a":"urn:ngsi-ld:null"}}"#,
+        r#"{"datasetId":"urn:ngsi-ld:null"}"#,
+        r#"{"value":7,"unit":{"value":1,"@context":"https://a.org/c.jsonld"}}"#,
+    ] {
+        assert_eq!(read(refused).unwrap_err().kind, ErrorKind::BadRequestData, "{refused}");
+    }
+    assert!(read(r#"{"languageMap":{"@none":"urn:ngsi-ld:null"}}"#).unwrap()[0].is_null());
+}
+
+#[test]
+fn what_the_standard_rules_out_is_refused_when_an_entity_is_made() {
+    for refused in [
+        r#""a":{"value":{"b":[{"c":"urn:ngsi-ld:null"}]}}"#,
+        r#""scope":"urn:ngsi-ld:null""#,
+        r#""location":{"type":"Property","value":"here"}"#,
+        r#""a":{"type":"JsonProperty","json":5}"#,
+        r#""a":{"type":"JsonProperty","json":{},"unitCode":"MTR"}"#,
+        r#""..":1"#,
+        r#""%2e%2e":1"#,
+    ] {
+        assert_eq!(create(refused).unwrap_err().kind, ErrorKind::BadRequestData, "{refused}");
+    }
+    for id in ["urn:ngsi-ld:null", "urn:a\u{200b}b"] {
+        let body = format!(r#"{{"id":"{id}","type":"T"}}"#);
+        assert!(parse_entity(body.as_bytes(), &TermMap::core(), Mode::Create).is_err(), "{id}");
+    }
+    let body = br#"{"id":"urn:a:1","type":"type"}"#;
+    assert!(parse_entity(body, &TermMap::core(), Mode::Create).is_err(), "a keyword is no type");
+    assert!(parse_batch(b"[{\"id\":\"urn:a:1\",\"type\":\"T\"},null]").is_err());
+}
+
+#[test]
+fn a_language_that_is_more_special_than_what_there_is_falls_back_to_it() {
+    let entity = create(r#""street":{"languageMap":{"fr":"Grand Place","nl":"Grote Markt"}}"#).unwrap();
+    let options = |lang: &str| RenderOptions {
+        format: Format::Simplified,
+        lang: Some(lang.to_owned()),
+        ..RenderOptions::default()
+    };
+    assert_eq!(rendered(&entity, &options("nl-BE"))["street"], "Grote Markt");
+    assert_eq!(rendered(&entity, &options("de-AT,nl-BE;q=0.5"))["street"], "Grote Markt");
+}

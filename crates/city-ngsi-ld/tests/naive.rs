@@ -208,6 +208,8 @@ fn holds(condition: &Condition, entity: &Value) -> bool {
             match *operator {
                 "==" => any_equal,
                 "!=" => !found.is_empty() && !any_equal,
+                // A time has no order among texts.
+                _ if path.sub == Some("observedAt") && matches!(list[0], Literal::Text(_)) => false,
                 operator => found.iter().any(|value| ordered(value, operator, &list[0])),
             }
         }
@@ -296,8 +298,13 @@ fn geo_matches(entity: &Value, georel: &str, geometry: &str, coordinates: &Value
     Query { geo: Some(geo), ..Query::default() }.matches(&entity)
 }
 
+/// `PROPTEST_CASES` asks for more, as `make torture` does.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(4_000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn q_answers_as_a_walk_through_the_document_does(condition in condition(), entity in entity()) {
@@ -325,11 +332,10 @@ proptest! {
 
     #[test]
     fn within_and_its_kin_agree_with_ray_crossing(
-        corners in prop::collection::vec((0.2f64..1.0, 0.01f64..1.0), 3..9), x in -1.2f64..1.2, y in -1.2f64..1.2,
+        corners in prop::collection::vec((0.2f64..1.0, 0.5f64..1.0), 4..9), x in -1.2f64..1.2, y in -1.2f64..1.2,
     ) {
         // A star around the centre: any radii at growing angles make a simple polygon.
         let total: f64 = corners.iter().map(|(_, turn)| turn).sum();
-        prop_assume!(corners.iter().all(|(_, turn)| turn / total < 0.45));
         let mut angle = 0.0f64;
         let mut ring: Vec<[f64; 2]> = Vec::new();
         for (radius, turn) in &corners {

@@ -100,7 +100,7 @@ fn q_errors_name_the_place() {
     let long = vec!["a"; 500].join("|");
     assert_eq!(parse_q(&long, &TermMap::core()).unwrap_err().kind, ErrorKind::TooComplexQuery);
     assert_eq!(parse_q(&"a".repeat(100_000), &TermMap::core()).unwrap_err().kind, ErrorKind::TooComplexQuery);
-    assert_eq!(parse_q("sensor{Device:humidity}==40", &TermMap::core()).unwrap_err().kind, ErrorKind::NotSupported);
+    assert_eq!(parse_q("sensor{Device:humidity}==40", &TermMap::core()).unwrap_err().kind, ErrorKind::BadRequestData);
 }
 
 #[test]

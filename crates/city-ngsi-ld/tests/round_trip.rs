@@ -20,7 +20,6 @@ fn name() -> impl Strategy<Value = Name> {
         "https://example\\.org/[a-z]{1,6}",
         "https://uri\\.etsi\\.org/ngsi-ld/default-context/[a-z]{1,6}",
         Just("https://uri.etsi.org/ngsi-ld/default-context/speed".to_owned()),
-        Just("https://uri.etsi.org/ngsi-ld/location".to_owned()),
         "https://elsewhere\\.org/[a-z]{1,3}#[a-z]{1,6}",
         "urn:[a-z]{2,5}:[a-z]{1,6}",
     ]
@@ -97,7 +96,11 @@ fn kind() -> impl Strategy<Value = Kind> {
         prop::collection::btree_map("[a-z]{2}(-[A-Z]{2})?", texts(), 1..3)
             .prop_map(|map| Kind::LanguageProperty(map.into_iter().map(|(tag, text)| (tag.into(), text)).collect())),
         name().prop_map(|name| Kind::VocabProperty(Value::text(name.as_str()))),
-        value().prop_map(Kind::JsonProperty),
+        // Clause 4.5.24: an object, or an array of them.
+        prop::collection::btree_map("[a-z]{1,4}", value(), 0..3).prop_map(|members| {
+            let members = members.into_iter().map(|(key, value)| (key.into(), value));
+            Kind::JsonProperty(Value::Map(members.collect()))
+        }),
         prop::collection::vec(value(), 0..3).prop_map(Kind::ListProperty),
         (prop::collection::vec(uri(), 0..3), prop::collection::vec(name(), 0..2))
             .prop_map(|(objects, object_types)| Kind::ListRelationship { objects, object_types }),
@@ -108,7 +111,7 @@ fn instance(depth: u32) -> BoxedStrategy<Instance> {
     let subs = if depth == 0 { Just(Vec::new()).boxed() } else { attributes(depth - 1, 2) };
     (kind(), prop::option::of(1i64..4_000_000_000_000_000), prop::option::of("[A-Z0-9]{2,3}"), subs)
         .prop_map(|(kind, observed, unit, sub_attributes)| {
-            let has_unit = !matches!(kind, Kind::Relationship { .. } | Kind::ListRelationship { .. });
+            let has_unit = matches!(kind, Kind::Property(_) | Kind::GeoProperty(_) | Kind::ListProperty(_));
             Instance {
                 observed_at: observed.map(Time::from_micros),
                 unit_code: unit.filter(|_| has_unit).map(Into::into),

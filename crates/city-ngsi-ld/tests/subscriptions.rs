@@ -194,3 +194,66 @@ fn a_notification_tells_what_changed() {
         send(r#"{"endpoint":{"uri":"http://a.org/n","accept":"application/ld+json"}}"#, NotifiedEntity::from(&after));
     assert!(told["@context"].is_string());
 }
+
+#[test]
+fn a_deleted_entity_tells_its_attributes_where_they_were_asked_for() {
+    let terms = TermMap::core();
+    let body = br#"{"id":"urn:c:1","type":"Car","speed":{"value":50},"location":{"value":{"type":"Point","coordinates":[1,2]}}}"#;
+    let entity = parse_entity(body, &terms, Mode::Create).unwrap();
+    let told = |members: &str| -> Value {
+        let body = format!(r#"{{"type":"Subscription","entities":[{{"type":"Car"}}],{members}}}"#);
+        let subscription = parse_subscription(body.as_bytes(), &terms, NEW_ID, now()).unwrap();
+        let gone = NotifiedEntity { entity: &entity, previous: None, deleted_at: Some(now()) };
+        let bytes = render_notification("urn:n:1", &subscription, now(), &[gone], &terms, &AttributeMask::All);
+        let mut body: Value = serde_json::from_slice(&bytes).unwrap();
+        body["data"][0].take()
+    };
+    let endpoint = r#""endpoint":{"uri":"http://a.org/n"}"#;
+    assert_eq!(
+        told(&format!(r#""notificationTrigger":["entityDeleted"],"notification":{{{endpoint}}}"#)),
+        json!({"id":"urn:c:1","type":"Car","deletedAt":"2025-06-01T00:00:00Z"})
+    );
+    let shown =
+        told(&format!(r#""notificationTrigger":["entityDeleted"],"notification":{{"showChanges":true,{endpoint}}}"#));
+    assert_eq!(shown["speed"], json!({"type":"Property","value":"urn:ngsi-ld:null","previousValue":50}));
+    assert_eq!(shown["location"]["type"], "GeoProperty");
+    let watched = told(&format!(
+        r#""watchedAttributes":["speed"],"notificationTrigger":["attributeDeleted"],"notification":{{{endpoint}}}"#
+    ));
+    assert_eq!(watched["speed"], json!({"type":"Property","value":"urn:ngsi-ld:null"}));
+    assert!(watched.get("location").is_none());
+}
+
+#[test]
+fn members_and_datasets_of_a_notification_are_chosen() {
+    let terms = TermMap::core();
+    let body = br#"{"id":"urn:c:1","type":"Car","a":1,"b":[{"value":2},{"value":3,"datasetId":"urn:d:1"}]}"#;
+    let entity = parse_entity(body, &terms, Mode::Create).unwrap();
+    let parse = |members: &str, notification: &str| {
+        let body = format!(
+            r#"{{"type":"Subscription","entities":[{{"type":"Car"}}],{members}
+                "notification":{{{notification}"format":"keyValues","endpoint":{{"uri":"http://a.org/n"}}}}}}"#
+        );
+        parse_subscription(body.as_bytes(), &terms, NEW_ID, now())
+    };
+    for (members, notification, expected) in [
+        ("", r#""pick":["id","a"],"#, json!({"id":"urn:c:1","a":1})),
+        ("", r#""omit":["b","type"],"#, json!({"id":"urn:c:1","a":1})),
+        (r#""datasetId":["urn:d:1"],"#, r#""pick":["b"],"#, json!({"b":3})),
+    ] {
+        let subscription = parse(members, notification).unwrap();
+        let bytes = render_notification(
+            "urn:n:1",
+            &subscription,
+            now(),
+            &[NotifiedEntity::from(&entity)],
+            &terms,
+            &AttributeMask::All,
+        );
+        let body: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(body["data"][0], expected, "{notification}");
+    }
+    for refused in [r#""pick":["a"],"omit":["a"],"#, r#""pick":["a"],"attributes":["a"],"#, r#""omit":[],"#] {
+        assert_eq!(parse("", refused).unwrap_err().kind, ErrorKind::BadRequestData, "{refused}");
+    }
+}

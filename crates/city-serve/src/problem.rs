@@ -115,6 +115,10 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        if self.status == StatusCode::LENGTH_REQUIRED {
+            // "Just a 411 HTTP status code (without any payload body)" (CIM 009 clause 6.3.4).
+            return self.status.into_response();
+        }
         let mut response = (self.status, self.to_json().to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -123,6 +123,8 @@ async fn an_operation_gets_its_path_and_query_decoded() {
     let answer = get(running.address, "/greet/urn%3Aa%2F%E6%B1%9F?loud=1").await;
     assert_eq!((status(&answer), body(&answer)), (200, "Hello urn:a/江!"));
     assert_eq!(header(&answer, "x-request-id").unwrap().len(), 36);
+    let with_slash = get(running.address, "/greet/a/?loud=1").await;
+    assert_eq!((status(&with_slash), body(&with_slash)), (200, "Hello a!"), "a slash at the end means the same");
     for path in ["/greet/a?quiet=1", "/greet/a?loud=1&loud=2", "/greet/a?loud=%ff", "/greet/%ff"] {
         let answer = get(running.address, path).await;
         assert_eq!(status(&answer), 400, "{path}");

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use city_model::name::is_uri;
-use city_model::value::Value;
+use city_model::value::{NGSI_LD_NULL, Value};
 use city_model::{Attribute, DatasetId, Instance, Kind, Name, Time};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
@@ -308,9 +308,12 @@ impl Reader<'_> {
         if value.is_ngsi_ld_null() {
             return self.null(member);
         }
-        if self.mode == Mode::Create && holds_null(&value) {
-            // Clause 5.5.4: inside a value too, it belongs to merges alone.
-            return self.null(member);
+        // Clause 5.5.4: inside a value too, it belongs to merges alone.
+        if matches!(carrier, Carrier::Value | Carrier::Json)
+            && (self.mode == Mode::Create || self.attribute_body)
+            && holds_null(&value)
+        {
+            return Err(Error::bad(member, "holds the NGSI-LD Null, which is only allowed inside a value in a merge"));
         }
         match carrier {
             Carrier::Value => match kind {
@@ -447,6 +450,9 @@ impl Reader<'_> {
         }
         if let Some(raw) = parts.dataset {
             let text = json::expect_text(raw, "datasetId")?;
+            if text == NGSI_LD_NULL {
+                return Err(Error::bad("datasetId", "cannot be deleted (clause 5.5.8); delete the instance instead"));
+            }
             if text != "@none" {
                 let dataset = DatasetId::parse(&text).map_err(|error| Error::bad("datasetId", error.to_string()))?;
                 instance.dataset = Some(dataset);

@@ -197,6 +197,9 @@ fn read_entity(members: Members, id: Option<&EntityId>, terms: &TermMap, mode: M
         match &**key {
             "id" | "@id" => {
                 let text = json::expect_text(raw, "id")?;
+                if &*text == NGSI_LD_NULL {
+                    return Err(Error::bad("id", "the NGSI-LD Null names no entity (clause 5.5.4)"));
+                }
                 own_id = Some(EntityId::parse(&text).map_err(|error| Error::bad("id", error.to_string()))?);
             }
             "type" | "@type" => types = read_types(raw, terms)?,
@@ -263,8 +266,14 @@ fn is_core_geometry(name: &Name) -> bool {
     matches!(term, "location" | "observationSpace" | "operationSpace")
 }
 
+/// A Property that holds a geometry is taken as it is, as many published data models write it; geographic
+/// queries pass it by.
 fn may_be_geometry(kind: &Kind) -> bool {
-    matches!(kind, Kind::GeoProperty(_) | Kind::Null | Kind::Unchanged)
+    match kind {
+        Kind::GeoProperty(_) | Kind::Null | Kind::Unchanged => true,
+        Kind::Property(value) => value.get("coordinates").is_some(),
+        _ => false,
+    }
 }
 
 fn read_types(raw: &RawValue, terms: &TermMap) -> Result<Vec<Name>, Error> {

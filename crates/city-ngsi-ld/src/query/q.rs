@@ -139,7 +139,9 @@ impl<'t> Parser<'t> {
             }
         }
         if self.rest().starts_with('{') {
-            return Err(self.wrong("conditions on linked entities, attribute{…}, need join, which this release does not have"));
+            return Err(
+                self.wrong("conditions on linked entities, attribute{…}, need join, which this release does not have")
+            );
         }
         Ok(AttributePath { attribute, sub_attributes, members })
     }

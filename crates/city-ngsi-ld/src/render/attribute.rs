@@ -74,6 +74,8 @@ pub(crate) fn write_instance(
     let mut object = ObjectWriter::open(out);
     if !concise || needs_type(&instance.kind) {
         let name = match (&language, &instance.kind) {
+            // No geometry is null; what it was is only known from before.
+            (None, _) if instance.is_null() && was_geometry(instance, style) => "GeoProperty",
             (Some(_), _) | (None, Kind::Null | Kind::Unchanged) => "Property",
             (None, kind) => kind.type_name(),
         };
@@ -123,6 +125,11 @@ pub(crate) fn write_instance(
         write_attribute(&mut object, attribute, terms, &inner, &|_| true);
     }
     object.close();
+}
+
+fn was_geometry(instance: &Instance, style: &AttributeStyle) -> bool {
+    let previous = style.previous.and_then(|attribute| attribute.find(instance.dataset.as_ref()));
+    previous.is_some_and(|previous| matches!(previous.kind, Kind::GeoProperty(_)))
 }
 
 /// Whether the concise form is the value alone, and reads back as what it is.

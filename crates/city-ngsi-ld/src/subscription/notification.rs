@@ -1,6 +1,6 @@
 //! What a subscriber receives (clauses 5.3.1, 5.8.6, 6.3.8).
 
-use city_model::subscription::{Accept, NotificationFormat};
+use city_model::subscription::{Accept, NotificationFormat, Trigger};
 use city_model::{Attribute, AttributeMask, Entity, Instance, Kind, Subscription, Time};
 
 use crate::context::TermMap;
@@ -43,6 +43,9 @@ pub fn render_notification(
         },
         sys_attrs: wanted.sys_attrs,
         attrs: wanted.attributes.clone(),
+        pick: wanted.pick.clone(),
+        omit: wanted.omit.clone(),
+        dataset_ids: wanted.datasets.clone(),
         geojson: wanted.endpoint.accept == Accept::GeoJson,
         mask,
         ..RenderOptions::default()
@@ -56,16 +59,17 @@ pub fn render_notification(
     let data = object.key("data");
     if options.geojson {
         // Clause 6.3.8: the data of a GeoJSON notification is a FeatureCollection.
-        let entities: Vec<Entity> = entities.iter().map(|notified| with_deletions(notified, wanted.sys_attrs)).collect();
+        let entities: Vec<Entity> = entities.iter().map(|notified| with_deletions(notified, subscription)).collect();
         render_entities(&entities, terms, &options, data);
     } else {
         json::write_list(data, entities, |out, notified| {
             let extras = Extras {
-                previous: notified.previous,
+                // What is gone was all there just before.
+                previous: notified.previous.or(notified.deleted_at.map(|_| notified.entity)),
                 show_changes: wanted.show_changes,
                 deleted_at: notified.deleted_at,
             };
-            let entity = with_deletions(notified, wanted.sys_attrs);
+            let entity = with_deletions(notified, subscription);
             write_entity(&entity, terms, &options, extras, wanted.endpoint.accept == Accept::JsonLd, out);
         });
     }
@@ -77,11 +81,22 @@ pub fn render_notification(
 }
 
 /// Deleted attributes are told by the NGSI-LD Null (clauses 4.5.0, 5.8.6); of a deleted entity
-/// only id, type and the time are told.
-fn with_deletions(notified: &NotifiedEntity, sys_attrs: bool) -> Entity {
+/// only id, type and the time are told, unless its attributes or their changes were asked for.
+fn with_deletions(notified: &NotifiedEntity, subscription: &Subscription) -> Entity {
+    let sys_attrs = subscription.notification.sys_attrs;
     let mut entity = notified.entity.clone();
     if let Some(deleted_at) = notified.deleted_at {
-        entity.attributes.clear();
+        let tells =
+            subscription.notification.show_changes || subscription.triggers.contains(&Trigger::AttributeDeleted);
+        let watched = &subscription.watched;
+        entity.attributes.retain(|attribute| tells && (watched.is_empty() || watched.contains(&attribute.name)));
+        for instance in entity.attributes.iter_mut().flat_map(|attribute| &mut attribute.instances) {
+            let (dataset, created_at) = (instance.dataset.take(), instance.created_at);
+            let mut null = Instance::new(deleted_kind(&instance.kind));
+            (null.dataset, null.created_at, null.modified_at) = (dataset, created_at, deleted_at);
+            null.deleted_at = sys_attrs.then_some(deleted_at);
+            *instance = null;
+        }
         entity.modified_at = deleted_at;
         return entity;
     }

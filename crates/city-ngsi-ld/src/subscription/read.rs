@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use city_model::name::is_uri;
 use city_model::subscription::{Accept, Endpoint, NotificationFormat, NotificationParams, Subscription, Trigger};
-use city_model::{Query, Time};
+use city_model::{Name, Query, Time};
 use serde_json::value::RawValue;
 
 use crate::context::TermMap;
 use crate::entity::object;
 use crate::error::Error;
 use crate::json::{self, Members, Shape};
-use crate::query::{expand_values, read_names, time};
+use crate::query::{dataset_ids, expand_values, read_names, time};
 use crate::query::{parse_q_with, parse_scope_q, read_entity_selectors, read_geo_query};
 use crate::subscription::stored::{Kept, merged, write_document};
 use crate::subscription::{ENDPOINT_MS_MAX, RECEIVER_INFO_MAX, THROTTLING_S_MAX};
@@ -91,7 +91,7 @@ fn read_patch_names(patch: &Members, terms: &TermMap) -> Result<(), Error> {
             "geoQ" => drop(read_geo_query(raw, terms)?),
             "notification" if json::shape(raw) == Shape::Object => {
                 let notification = Members::of(raw)?;
-                for member in ["attributes", "pick"] {
+                for member in ["attributes", "pick", "omit"] {
                     if let Some(raw) = notification.get(member).filter(|raw| json::shape(raw) == Shape::Array) {
                         read_names(raw, member, terms)?;
                     }
@@ -117,7 +117,7 @@ pub(super) fn read(members: &Members, terms: &TermMap, new_id: &str) -> Result<S
     let mut active = true;
     let mut expires_at = None;
     let mut throttling_micros = None;
-    let mut notification = None;
+    let (mut notification, mut datasets) = (None, Vec::new());
     let expand_values = expand_values(members, terms)?;
     for (key, raw) in &members.0 {
         match &**key {
@@ -158,7 +158,11 @@ pub(super) fn read(members: &Members, terms: &TermMap, new_id: &str) -> Result<S
                     "periodic notifications are not supported; leave it out to be notified on change",
                 ));
             }
-            "temporalQ" | "csf" | "datasetId" | "lang" | "ngsildConformance" => {
+            "datasetId" => {
+                let texts = json::expect_texts(raw, "datasetId")?;
+                datasets = dataset_ids(texts.iter().map(|text| &**text))?;
+            }
+            "temporalQ" | "csf" | "lang" | "ngsildConformance" => {
                 return Err(Error::not_supported(&**key, "is not supported in subscriptions; leave it out"));
             }
             other => return Err(Error::bad(other, "is not a member of a Subscription (clause 5.2.12)")),
@@ -170,7 +174,9 @@ pub(super) fn read(members: &Members, terms: &TermMap, new_id: &str) -> Result<S
     {
         return Err(Error::bad("entities", "is missing; name entities or watchedAttributes (clause 5.2.12)"));
     }
-    let notification = notification.ok_or_else(|| Error::bad("notification", "is missing; it says whom to tell"))?;
+    let mut notification: NotificationParams =
+        notification.ok_or_else(|| Error::bad("notification", "is missing; it says whom to tell"))?;
+    notification.datasets = datasets;
     Ok(Subscription {
         id,
         query,
@@ -225,18 +231,15 @@ fn read_notification(raw: &RawValue, terms: &TermMap) -> Result<NotificationPara
         return Err(Error::bad("", "must be an object with an endpoint"));
     }
     let members = Members::of(raw)?;
-    let mut attributes = Vec::new();
+    let (mut attributes, mut pick, mut omit) = (Vec::new(), None, Vec::new());
     let mut format = NotificationFormat::Normalized;
     let (mut sys_attrs, mut show_changes, mut endpoint) = (false, false, None);
     for (key, raw) in &members.0 {
         match &**key {
             "type" => {}
             "attributes" => attributes = read_names(raw, "attributes", terms)?,
-            // Id and type always show in notifications, so only attributes need picking.
-            "pick" => {
-                let names = read_names(raw, "pick", terms)?;
-                attributes.extend(names.into_iter().filter(|name| !name.as_str().starts_with('@')));
-            }
+            "pick" => pick = Some(some_names(raw, "pick", terms)?),
+            "omit" => omit = some_names(raw, "omit", terms)?,
             "format" => {
                 format = match &*json::expect_text(raw, "format")? {
                     "normalized" => NotificationFormat::Normalized,
@@ -254,7 +257,7 @@ fn read_notification(raw: &RawValue, terms: &TermMap) -> Result<NotificationPara
             "showChanges" => show_changes = json::expect_bool(raw, "showChanges")?,
             "endpoint" => endpoint = Some(read_endpoint(raw).map_err(|error| error.within("endpoint"))?),
             "join" if raw.get() == "\"@none\"" => {}
-            "join" | "joinLevel" | "omit" => {
+            "join" | "joinLevel" => {
                 return Err(Error::not_supported(&**key, "is not supported in notifications; leave it out"));
             }
             "status" | "timesSent" | "timesFailed" | "lastNotification" | "lastSuccess" | "lastFailure" => {}
@@ -264,8 +267,22 @@ fn read_notification(raw: &RawValue, terms: &TermMap) -> Result<NotificationPara
     if show_changes && format == NotificationFormat::Simplified {
         return Err(Error::bad("showChanges", "cannot be true with the simplified format (clause 5.2.14)"));
     }
+    if !attributes.is_empty() && (pick.is_some() || !omit.is_empty()) {
+        return Err(Error::bad("attributes", "cannot stand beside pick or omit; use pick instead (clause 5.2.14)"));
+    }
+    if let Some(name) = pick.iter().flatten().find(|name| omit.contains(name)) {
+        return Err(Error::bad("omit", format!("{} stands in pick too; decide for one", terms.compact(name))));
+    }
     let endpoint = endpoint.ok_or_else(|| Error::bad("endpoint", "is missing; it says where notifications go"))?;
-    Ok(NotificationParams { attributes, format, sys_attrs, show_changes, endpoint })
+    Ok(NotificationParams { attributes, pick, omit, datasets: Vec::new(), format, sys_attrs, show_changes, endpoint })
+}
+
+fn some_names(raw: &RawValue, what: &str, terms: &TermMap) -> Result<Vec<Name>, Error> {
+    let names = read_names(raw, what, terms)?;
+    match names.is_empty() {
+        true => Err(Error::bad(what, "must not be empty; leave it out instead")),
+        false => Ok(names),
+    }
 }
 
 fn read_endpoint(raw: &RawValue) -> Result<Endpoint, Error> {

@@ -113,7 +113,7 @@ impl Projection {
         if self.pick.is_none() && self.omit.is_empty() {
             return true;
         }
-        let members = ["@id", "@type"].into_iter().chain(MEMBERS).any(shown);
+        let members = shown("@id") || shown("@type") || !entity.scopes.is_empty() && shown(MEMBERS[0]);
         members && self.needed().is_none() || entity.attributes.iter().any(|attribute| shown(attribute.name.as_str()))
     }
 
@@ -200,6 +200,11 @@ pub fn parse_page(parameters: &Parameters) -> Result<Page, Problem> {
     Ok(Page { offset, limit, count })
 }
 
+/// What every entity has narrows nothing.
+pub fn is_system_member(name: &Name) -> bool {
+    MEMBERS[1..].contains(&name.as_str())
+}
+
 /// Clause 4.17: every type is only ever asked of the broker itself.
 fn find_any_type_elsewhere(parameters: &Parameters) -> bool {
     parameters.find("type") == Some("*") && parameters.find("local") == Some("false")
@@ -241,9 +246,10 @@ pub async fn query_entities(
     parameters.only(&PARAMETERS)?;
     let ask = Ask::reading(&city, &headers, true).await?;
     let query = parse_query(&parameters, &ask.terms)?;
+    let only_times = !query.attributes.is_empty() && query.attributes.iter().all(is_system_member);
     let asks_something = ["type", "attrs", "q", "georel", "id", "idPattern", "scopeQ"]
         .iter()
-        .any(|name| parameters.find(name).is_some());
+        .any(|name| parameters.find(name).is_some() && !(*name == "attrs" && only_times));
     if find_any_type_elsewhere(&parameters) {
         let detail = "type=* asks for what is here; leave local=false out.";
         return Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));

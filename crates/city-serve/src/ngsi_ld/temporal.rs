@@ -8,8 +8,8 @@ use axum::response::Response;
 use city_context::PastIdentity;
 use city_history::{Past, Series};
 use city_model::change::InstancePosition;
-use city_model::{Attribute, Entity, EntityId, Name, Query, Rejected, TemporalQuery};
-use city_ngsi_ld::query::{parse_members, parse_names, parse_query_body, parse_temporal_query};
+use city_model::{Attribute, DatasetId, Entity, EntityId, Name, Query, Rejected, TemporalQuery};
+use city_ngsi_ld::query::{parse_dataset_ids, parse_members, parse_names, parse_query_body, parse_temporal_query};
 use city_ngsi_ld::temporal::render_temporal_list;
 use city_ngsi_ld::{TemporalEntity, TemporalInstance, TemporalOptions, render_temporal};
 use city_store::TermNo;
@@ -18,7 +18,7 @@ use http::header::{CONTENT_RANGE, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
 use super::attributes::options;
-use super::query::{Projection, add_page_links, parse_page, parse_query};
+use super::query::{Projection, add_page_links, is_system_member, parse_page, parse_query};
 use super::request::{Ask, RESULTS_COUNT, entity_id};
 use crate::body::WholeBody;
 use crate::city::City;
@@ -77,6 +77,8 @@ struct PastAsked {
     /// Members to show, and members not to show (clause 4.21).
     pick: Option<Vec<Name>>,
     omit: Vec<Name>,
+    /// Only instances of these; empty means all (clause 4.5.5).
+    dataset_ids: Vec<Option<DatasetId>>,
     simplified: bool,
     concise: bool,
     sys_attrs: bool,
@@ -95,13 +97,13 @@ impl PastAsked {
         )?;
         let attrs = find("attrs").map(|text| parse_names("attrs", text, &ask.terms)).transpose()?.unwrap_or_default();
         let lang = find("lang").map(str::to_owned);
-        let members =
-            |what: &'static str| find(what).map(|text| parse_members(what, text, &ask.terms)).transpose();
+        let members = |what: &'static str| find(what).map(|text| parse_members(what, text, &ask.terms)).transpose();
         let mut asked = Self {
             temporal,
             attrs,
             pick: members("pick")?,
             omit: members("omit")?.unwrap_or_default(),
+            dataset_ids: find("datasetId").map(parse_dataset_ids).transpose()?.unwrap_or_default(),
             simplified: false,
             concise: false,
             sys_attrs: false,
@@ -142,6 +144,7 @@ impl PastAsked {
     /// The attributes that are read: those asked for, or those picked.
     fn wanted(&self) -> &[Name] {
         match &self.pick {
+            Some(_) if picks_member(self) => &[],
             Some(pick) => pick,
             None => &self.attrs,
         }
@@ -164,6 +167,8 @@ impl PastAsked {
 /// The past of one entity as it will be rendered.
 struct EntityPast {
     entity: TemporalEntity,
+    /// Whether anything happened to it in the time that was asked for, shown or not.
+    found: bool,
     cut: bool,
 }
 
@@ -182,15 +187,18 @@ fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked)
         };
         past = city.history.read(&series, &space.terms)?;
     }
+    let mut found = false;
     let mut attributes = Vec::with_capacity(past.attributes.len());
     for (number, instances) in past.attributes {
         let name = space.terms.name(number).map_err(|error| Problem::internal("CTX-001", &error))?;
         let instances = instances
             .into_iter()
             .map(|past| TemporalInstance { id: instance_id(past.position), instance: past.instance })
-            .collect();
+            .filter(|one| asked.dataset_ids.is_empty() || asked.dataset_ids.contains(&one.instance.dataset))
+            .collect::<Vec<_>>();
+        found |= !instances.is_empty();
         let name = Name::from_stored(name);
-        if asked.shows(name.as_str()) {
+        if asked.shows(name.as_str()) && !instances.is_empty() {
             attributes.push((name, instances));
         }
     }
@@ -203,11 +211,24 @@ fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked)
         modified_at: Some(identity.modified_at),
         deleted_at: (!identity.is_alive).then_some(identity.modified_at),
     };
-    Ok(EntityPast { entity, cut: past.cut })
+    Ok(EntityPast { entity, found, cut: past.cut })
 }
 
-const RETRIEVE_PARAMETERS: [&str; 12] =
-    ["attrs", "pick", "omit", "timerel", "timeAt", "endTimeAt", "timeproperty", "lastN", "options", "format", "lang", "local"];
+const RETRIEVE_PARAMETERS: [&str; 13] = [
+    "datasetId",
+    "attrs",
+    "pick",
+    "omit",
+    "timerel",
+    "timeAt",
+    "endTimeAt",
+    "timeproperty",
+    "lastN",
+    "options",
+    "format",
+    "lang",
+    "local",
+];
 
 /// Implements 6.19.3.1 (5.7.3).
 pub async fn retrieve_temporal_entity(
@@ -227,7 +248,8 @@ pub async fn retrieve_temporal_entity(
         let detail = format!("Entity {id} has none of the attributes that were asked for.");
         return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
     }
-    let members = ["@id", "@type", SCOPE].into_iter().any(|member| asked.shows(member));
+    let scoped = !past.entity.scopes.is_empty();
+    let members = asked.shows("@id") || asked.shows("@type") || scoped && asked.shows(SCOPE);
     if past.entity.attributes.is_empty() && (!members || asked.pick.is_some() && !picks_member(&asked)) {
         let detail = format!("Entity {id} has none of the members that were asked for.");
         return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
@@ -307,12 +329,15 @@ pub async fn query_temporal_entities(
 ) -> Result<Response, Problem> {
     parameters.only(&QUERY_PARAMETERS)?;
     let ask = Ask::reading(&city, &headers, false).await?;
-    let asks = ["type", "attrs", "q", "georel", "id", "idPattern"].iter().any(|name| parameters.find(name).is_some());
+    let query = parse_query(&parameters, &ask.terms)?;
+    let only_times = !query.attributes.is_empty() && query.attributes.iter().all(is_system_member);
+    let asks = ["type", "attrs", "q", "georel", "id", "idPattern"]
+        .iter()
+        .any(|name| parameters.find(name).is_some() && !(*name == "attrs" && only_times));
     if !asks && parameters.find("local") != Some("true") {
         let detail = "Ask for something: type, attrs, q, georel, id or idPattern; or local=true for everything.";
         return Err(Problem::new(Kind::BadRequestData, "NLD-008", detail));
     }
-    let query = parse_query(&parameters, &ask.terms)?;
     let asked = PastAsked::parse(&parameters, &ask)?;
     answer(&city, &ask, &query, &asked, &parameters, "/ngsi-ld/v1/temporal/entities").await
 }
@@ -334,6 +359,7 @@ pub async fn query_by_post(
     asked.attrs = parsed.attrs;
     asked.pick = parsed.pick.or(asked.pick);
     asked.omit.extend(parsed.omit);
+    asked.dataset_ids.extend(parsed.dataset_ids);
     asked.check()?;
     asked.lang = parsed.lang.or(asked.lang);
     answer(&city, &ask, &parsed.query, &asked, &parameters, "/ngsi-ld/v1/temporal/entityOperations/query").await
@@ -399,8 +425,8 @@ fn select(
 
 /// Conditions hold where any instance in the span fulfils them (clause 5.7.4).
 fn answers(past: &EntityPast, query: &Query, asked: &PastAsked) -> bool {
-    let narrowed = !asked.attrs.is_empty() || asked.pick.is_some() && !picks_member(asked);
-    if past.entity.attributes.is_empty() && (asked.temporal.relation.is_some() || narrowed) {
+    let narrowed = !asked.wanted().is_empty() || !asked.dataset_ids.is_empty();
+    if !past.found && (asked.temporal.relation.is_some() || narrowed) {
         return false;
     }
     if query.filter.is_none() && query.geo.is_none() && query.scope.is_none() {
