@@ -65,6 +65,8 @@ struct LaneState {
     coalesced: u64,
     /// Entities as they were told last, with the change that was told.
     last_told: HashMap<u32, (u64, Arc<Entity>)>,
+    /// No row with a lower position waits.
+    from_seq: u64,
 }
 
 enum Outcome {
@@ -95,6 +97,7 @@ impl Deliveries {
             failures_in_a_row: 0,
             coalesced: 0,
             last_told: HashMap::new(),
+            from_seq: 0,
         };
         let lane = Lane { key: key.clone(), state: Mutex::new(state), woken: Notify::new() };
         lanes.insert(key, Arc::new(lane));
@@ -136,7 +139,7 @@ impl Deliveries {
     pub fn resume(self: &Arc<Self>) -> Result<(), Error> {
         let lanes: Vec<Arc<Lane>> = self.lanes.lock().values().cloned().collect();
         for lane in lanes {
-            let waiting = rows(self.context.view(), &lane.key, ROWS_MAX as usize)?.len() as u64;
+            let waiting = rows(self.context.view(), &lane.key, 0, ROWS_MAX as usize)?.len() as u64;
             lane.state.lock().report.waiting = waiting;
             if waiting > 0 {
                 self.start(lane);
@@ -182,10 +185,10 @@ impl Deliveries {
 
     /// One round; `false` when nothing waits.
     async fn step(&self, lane: &Lane) -> Result<bool, Error> {
-        let (subscription, last, forgotten, counted) = {
+        let (subscription, last, forgotten, counted, from_seq) = {
             let state = lane.state.lock();
             let report = &state.report;
-            (Arc::clone(&state.subscription), report.last_notification, state.forgotten, report.waiting)
+            (Arc::clone(&state.subscription), report.last_notification, state.forgotten, report.waiting, state.from_seq)
         };
         if forgotten {
             return Ok(false);
@@ -205,7 +208,14 @@ impl Deliveries {
             }
         }
         let wanted = if subscription.throttling_micros.is_some() { COALESCED_ROWS_MAX } else { IN_FLIGHT_MAX };
-        let waiting = rows(self.context.view(), &lane.key, wanted)?;
+        let waiting = rows(self.context.view(), &lane.key, from_seq, wanted)?;
+        {
+            let mut state = lane.state.lock();
+            // Unless older rows were put back meanwhile.
+            if state.from_seq == from_seq {
+                state.from_seq = waiting.first().map_or(from_seq, |row| row.seq);
+            }
+        }
         if waiting.is_empty() {
             // Rows that were counted while this looked are not there yet for it, and still wait.
             let mut state = lane.state.lock();
@@ -438,6 +448,7 @@ impl Deliveries {
             put_report(key, &state.report, &mut batch);
         }
         self.context.view().write(batch)?;
+        lane.state.lock().from_seq = 0;
         self.start(lane);
         Ok(count)
     }

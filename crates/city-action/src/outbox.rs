@@ -125,11 +125,12 @@ fn seq_of(key: &[u8]) -> Result<u64, Error> {
     bytes.map(u64::from_be_bytes).ok_or_else(|| Error::Undecodable("an outbox key is too short".to_owned()))
 }
 
-/// The oldest rows that wait for a subscription.
-pub fn rows(view: &View, key: &SubscriptionKey, rows_max: usize) -> Result<Vec<Row>, Error> {
-    let prefix = prefix(ROW, key);
+/// The oldest rows that wait for a subscription, from a position on: rows that were taken leave marks
+/// behind which cost a look each until the engine tidies up.
+pub fn rows(view: &View, key: &SubscriptionKey, from_seq: u64, rows_max: usize) -> Result<Vec<Row>, Error> {
+    let end = after_prefix(&prefix(ROW, key));
     let mut found = Vec::new();
-    view.scan(Space::Outbox, &prefix, &after_prefix(&prefix), |key, value| {
+    view.scan(Space::Outbox, &at(ROW, key, from_seq), &end, |key, value| {
         found.push(Row::read(seq_of(key)?, &mut Reader::new(&value))?);
         Ok(if found.len() < rows_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
