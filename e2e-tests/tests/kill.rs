@@ -366,9 +366,13 @@ fn difference(writers: &[Writer], told: &BTreeMap<String, Vec<Told>>) -> Option<
 }
 
 fn check_notifications(writers: &[Writer], receiver: &Receiver, client: &Client, subscription: &str) -> usize {
-    let started = std::time::Instant::now();
+    // Patience begins anew with each notification: how many wait depends on how fast the machine wrote.
+    let (mut started, mut count) = (std::time::Instant::now(), 0);
     loop {
         let told = told_of(receiver);
+        if receiver.count() > count {
+            (started, count) = (std::time::Instant::now(), receiver.count());
+        }
         match difference(writers, &told) {
             None => return told.values().map(Vec::len).sum(),
             Some(why) if started.elapsed() > PATIENCE => {
