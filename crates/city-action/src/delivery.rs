@@ -37,6 +37,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// First pause after a failure; each further one is twice as long, up to the last.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_LAST: Duration = Duration::from_secs(60);
+/// Pause where an endpoint took some of what was sent: it lives, and the others need not wait for what it did not take.
+const PAUSE_ALIVE: Duration = Duration::from_millis(20);
 /// Answers that a later attempt will not better.
 const REFUSALS: [u16; 8] = [400, 401, 403, 405, 410, 413, 415, 422];
 
@@ -314,6 +316,7 @@ impl Deliveries {
         let now = self.now();
         let mut batch = ViewBatch::default();
         let mut failed = None;
+        let alive;
         // Rows that went out together were one notification.
         let together = notifications < sent.len();
         let sends = |rows: u64| if together { rows.min(1) } else { rows };
@@ -346,10 +349,11 @@ impl Deliveries {
             }
             state.report.times_sent += sends(taken);
             state.report.times_failed += sends(not_taken);
-            if failed.is_some() {
-                state.failures_in_a_row += 1;
-            } else if taken > 0 {
+            alive = taken > 0;
+            if alive {
                 state.failures_in_a_row = 0;
+            } else if failed.is_some() {
+                state.failures_in_a_row += 1;
             }
             if !state.forgotten {
                 put_report(&lane.key, &state.report, &mut batch);
@@ -363,8 +367,8 @@ impl Deliveries {
             if failures.is_power_of_two() {
                 tracing::warn!(subscription = %lane.key.id, failures, why, "an endpoint did not take a notification");
             }
-            let cooldown = lane.state.lock().subscription.notification.endpoint.cooldown_ms;
-            self.pause(lane, cooldown.map(Duration::from_millis)).await;
+            let cooldown = lane.state.lock().subscription.notification.endpoint.cooldown_ms.map(Duration::from_millis);
+            self.pause(lane, cooldown.or(alive.then_some(PAUSE_ALIVE))).await;
         }
         Ok(true)
     }

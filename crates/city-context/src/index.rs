@@ -12,6 +12,8 @@ use roaring::RoaringBitmap;
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
 
+use crate::values::Values;
+
 type Place = GeomWithData<Rectangle<[f64; 2]>, u32>;
 
 #[derive(Debug, Default)]
@@ -26,6 +28,7 @@ pub struct Index {
     scopes: HashMap<Scope, RoaringBitmap>,
     attributes: HashMap<Name, RoaringBitmap>,
     places: HashMap<Name, RTree<Place>>,
+    values: Values,
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +80,11 @@ impl Index {
         self.types_ever.get(name)
     }
 
+    /// All types that an entity has or had.
+    pub fn types_ever(&self) -> impl Iterator<Item = &Name> {
+        self.types_ever.iter().filter(|(_, set)| !set.is_empty()).map(|(name, _)| name)
+    }
+
     #[must_use]
     pub fn with_attribute(&self, name: &str) -> Option<&RoaringBitmap> {
         self.attributes.get(name).filter(|set| !set.is_empty())
@@ -92,6 +100,15 @@ impl Index {
 
     pub fn scopes(&self) -> impl Iterator<Item = (&Scope, &RoaringBitmap)> {
         self.scopes.iter().filter(|(_, set)| !set.is_empty())
+    }
+
+    #[must_use]
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    pub fn values_mut(&mut self) -> &mut Values {
+        &mut self.values
     }
 
     /// Entities with a geometry under `property` whose box meets `area`.
@@ -149,6 +166,7 @@ impl Index {
         move_set(&mut self.scopes, number, &scopes(before), &scopes(after));
         self.change_attributes(number, before, after);
         self.change_places(number, before, after);
+        self.values.change(number, before, after);
     }
 
     fn change_attributes(&mut self, number: u32, before: Option<&Entity>, after: Option<&Entity>) {

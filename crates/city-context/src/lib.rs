@@ -15,6 +15,8 @@ mod project;
 pub mod select;
 mod stage;
 pub mod tenant;
+mod value_demand;
+pub mod values;
 
 use std::sync::Arc;
 
@@ -35,6 +37,7 @@ pub use tenant::{TenantSpace, Tenants};
 use crate::image::Parts;
 use crate::images::Images;
 use crate::stage::{ContextStager, Request};
+use crate::value_demand::ValueDemand;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -64,6 +67,7 @@ pub struct Context {
     tenants: Arc<Tenants>,
     images: Arc<Images>,
     clock: Arc<dyn Clock>,
+    demand: ValueDemand,
 }
 
 /// What opening found and did.
@@ -101,7 +105,8 @@ impl Context {
         let committer = Committer::start(stager, journal, Arc::clone(&view))?;
         let entities = tenants.list().iter().map(|space| space.index.read().alive().len()).sum();
         let report = OpenReport { journal: opened, replayed, tenants: tenants.len(), entities };
-        Ok((Self { committer, view, journal: reader, tenants, images, clock }, report))
+        let demand = ValueDemand::new(Arc::clone(&view), Arc::clone(&images));
+        Ok((Self { committer, view, journal: reader, tenants, images, clock, demand }, report))
     }
 
     /// Applies the changes of one request in order, each of them atomic. The answer comes after
@@ -243,7 +248,9 @@ impl Context {
             found.more = total > page.offset.saturating_add(page.limit);
             return Ok(found);
         }
+        let mut looked_at = 0;
         for number in &candidates.set {
+            looked_at += 1;
             let Some(image) = self.image(&space, number)? else { continue };
             let Some(entity) = select::seen_by(permit, &image.entity) else { continue };
             if !query.matches(&entity) {
@@ -262,6 +269,7 @@ impl Context {
             }
         }
         found.count = page.count.then_some(matched);
+        self.demand.note(&space, query, looked_at, matched);
         Ok(found)
     }
 
@@ -312,6 +320,25 @@ impl Context {
         let modified_at = parts.stamp.map_or(identity.created_at, |stamp| stamp.modified_at);
         let is_alive = parts.identity.is_some();
         Ok(Some(PastIdentity { number, id: id.clone(), identity, modified_at, is_alive }))
+    }
+
+    /// An entity that was deleted, as it stood just before.
+    pub fn before_deletion(&self, permit: &Permit, id: &EntityId) -> Result<Deleted, Error> {
+        let space = self.reading(permit)?;
+        let Some(number) = space.index.read().number(id.as_str()) else { return Ok(Deleted::Never) };
+        let parts = Parts::read(&self.view.snapshot(), space.number, LIVE_BRANCH, number)?;
+        let Some(stamp) = parts.stamp.filter(|stamp| stamp.lsn > 0) else { return Ok(Deleted::Never) };
+        if parts.identity.is_some() {
+            return Ok(Deleted::Alive);
+        }
+        Ok(match self.as_of(&space, number, stamp.lsn - 1)? {
+            AsOf::Entity(Some(entity)) => match select::seen_by(permit, &entity) {
+                Some(entity) => Deleted::Entity(entity),
+                None => Deleted::Never,
+            },
+            AsOf::Entity(None) => Deleted::Never,
+            AsOf::Forgotten => Deleted::Forgotten(stamp.modified_at),
+        })
     }
 
     /// Entities, past and present, that may be asked for by id and type; oldest first.
@@ -374,6 +401,17 @@ impl Context {
         let space = self.reading(permit)?;
         Ok(definitions_of(&space, kind))
     }
+}
+
+/// What a deletion left behind.
+#[derive(Debug)]
+pub enum Deleted {
+    /// It exists, so there is nothing to take back.
+    Alive,
+    Never,
+    Entity(Arc<Entity>),
+    /// The journal no longer holds the deletion, which was at this time.
+    Forgotten(city_model::Time),
 }
 
 /// What is known of an entity that is or was.

@@ -84,8 +84,9 @@ pub fn candidates(index: &Index, query: &Query, permit: &Permit) -> Candidates {
     }
     if let Some(filter) = &query.filter {
         found.exact = false;
-        if let Some(set) = of_filter(index, filter) {
-            found.used.push("attribute of q");
+        let mut used = "attribute of q";
+        if let Some(set) = of_filter(index, filter, &mut used) {
+            found.used.push(used);
             found.set &= set;
         }
     }
@@ -140,16 +141,22 @@ fn of_scopes(index: &Index, expr: &ScopeExpr) -> RoaringBitmap {
 }
 
 /// Every term but `NotExists` needs its attribute to exist.
-fn of_filter(index: &Index, filter: &Filter) -> Option<RoaringBitmap> {
+fn of_filter(index: &Index, filter: &Filter, used: &mut &'static str) -> Option<RoaringBitmap> {
     match filter {
         Filter::Term { test: Test::NotExists, .. } => None,
-        Filter::Term { path, .. } => match path.attribute.as_str() {
+        Filter::Term { path, test } => match path.attribute.as_str() {
             core_names::CREATED_AT | core_names::MODIFIED_AT => None,
-            name => Some(index.with_attribute(name).cloned().unwrap_or_default()),
+            name => match index.values().of(path).and_then(|values| values.candidates(test)) {
+                Some(set) => {
+                    *used = "value of q";
+                    Some(set)
+                }
+                None => Some(index.with_attribute(name).cloned().unwrap_or_default()),
+            },
         },
-        Filter::And(all) => all.iter().filter_map(|filter| of_filter(index, filter)).reduce(|all, set| all & set),
+        Filter::And(all) => all.iter().filter_map(|filter| of_filter(index, filter, used)).reduce(|all, set| all & set),
         Filter::Or(any) => {
-            let sets: Option<Vec<RoaringBitmap>> = any.iter().map(|filter| of_filter(index, filter)).collect();
+            let sets: Option<Vec<RoaringBitmap>> = any.iter().map(|filter| of_filter(index, filter, used)).collect();
             sets.map(|sets| sets.into_iter().fold(RoaringBitmap::new(), |any, set| any | set))
         }
     }

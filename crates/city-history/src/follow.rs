@@ -1,5 +1,6 @@
 //! The follower: records in by cursor, rows of the past out, both in one batch of the view.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,10 +13,14 @@ use city_store::codec::{Writer, peek_times, write_instance};
 use city_store::journal::Read;
 use city_store::record::{LIVE_BRANCH, RecordKind};
 use city_store::view::after_prefix;
-use city_store::{Error, JournalReader, Record, Space, TermNo, Terms, Touched, View, ViewBatch};
+use city_store::{Clock, Error, JournalReader, Record, Space, TermNo, Terms, Touched, View, ViewBatch};
 use parking_lot::Mutex;
 
-use crate::row::{attribute_prefix, entity_prefix, position_of, row_key, series_prefix};
+use crate::block::{Block, Row};
+use crate::pack::{PACK_ROWS_MIN, looks, pack, put_blocks};
+use crate::retention::{Bounds, Policy, Sweep};
+use crate::row::{attribute_prefix, entity_prefix, row_key, series_of, series_prefix};
+use crate::series::{Place, find};
 
 /// Most records that go into one batch.
 const BATCH_RECORDS: usize = 2_000;
@@ -23,6 +28,11 @@ const BATCH_RECORDS: usize = 2_000;
 const BATCH_ROWS: usize = 10_000;
 /// How long it sleeps when nothing comes; it is woken when something does.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// Series that a sweep works on before the follower looks for new records again.
+const SWEEP_SERIES: usize = 200;
+/// A sweep begins when the bounds have moved by so much, in microseconds: a day.
+const SWEEP_EVERY_MICROS: i64 = 86_400_000_000;
 
 const CURSOR_KEY: &[u8] = b"cursor:history";
 
@@ -38,10 +48,16 @@ struct Shared {
     cursor: AtomicU64,
     stop: AtomicBool,
     failure: Mutex<Option<Arc<str>>>,
+    bounds: Mutex<Bounds>,
 }
 
 impl Follower {
-    pub fn start(view: Arc<View>, journal: JournalReader) -> Result<Self, Error> {
+    pub fn start(
+        view: Arc<View>,
+        journal: JournalReader,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+    ) -> Result<Self, Error> {
         let cursor = match view.get(Space::Meta, CURSOR_KEY)? {
             None => 0,
             Some(bytes) => u64::from_le_bytes(
@@ -54,8 +70,9 @@ impl Follower {
             cursor: AtomicU64::new(cursor),
             stop: AtomicBool::new(false),
             failure: Mutex::new(None),
+            bounds: Mutex::new(Bounds::read(&view)?),
         });
-        let worker = Worker { view, journal, shared: Arc::clone(&shared), no_names: Terms::default() };
+        let worker = Worker { view, journal, clock, policy, shared: Arc::clone(&shared), no_names: Terms::default() };
         let thread = std::thread::Builder::new()
             .name("history".to_owned())
             .spawn(move || worker.run())
@@ -66,6 +83,11 @@ impl Follower {
     /// Last record that can be read here.
     pub fn cursor(&self) -> u64 {
         self.shared.cursor.load(Ordering::Acquire)
+    }
+
+    /// What of the past is there no more.
+    pub fn bounds(&self) -> Bounds {
+        *self.shared.bounds.lock()
     }
 
     pub fn failure(&self) -> Option<Arc<str>> {
@@ -85,30 +107,60 @@ impl Drop for Follower {
 struct Worker {
     view: Arc<View>,
     journal: JournalReader,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
     shared: Arc<Shared>,
     no_names: Terms,
 }
 
 impl Worker {
     fn run(self) {
+        let mut sweep = None;
         while !self.shared.stop.load(Ordering::Acquire) {
-            let cursor = self.shared.cursor.load(Ordering::Acquire);
-            if !self.journal.wait_after(cursor, IDLE) {
-                if self.journal.is_closed() {
-                    return;
-                }
-                continue;
-            }
-            if !self.view.has_room() {
-                std::thread::sleep(IDLE);
-                continue;
-            }
-            if let Err(error) = self.step(cursor) {
+            if let Err(error) = self.round(&mut sweep) {
                 tracing::error!(%error, "history stopped; the current state goes on");
                 *self.shared.failure.lock() = Some(error.to_string().into());
                 return;
             }
+            if self.journal.is_closed() {
+                return;
+            }
         }
+    }
+
+    /// New records first; a sweep goes on in between.
+    fn round(&self, sweep: &mut Option<Sweep>) -> Result<(), Error> {
+        let cursor = self.shared.cursor.load(Ordering::Acquire);
+        // While a sweep is under way, nobody waits for it.
+        let wait = if sweep.is_some() { Duration::ZERO } else { IDLE };
+        let arrived = self.journal.wait_after(cursor, wait);
+        if !self.view.has_room() {
+            std::thread::sleep(IDLE);
+            return Ok(());
+        }
+        if arrived {
+            self.step(cursor)?;
+        }
+        self.sweep(sweep)
+    }
+
+    fn sweep(&self, sweep: &mut Option<Sweep>) -> Result<(), Error> {
+        if sweep.is_none() && self.policy.is_due(*self.shared.bounds.lock(), self.clock.now(), SWEEP_EVERY_MICROS) {
+            *sweep = Sweep::begin(&self.view, self.policy, self.clock.now())?;
+            *self.shared.bounds.lock() = Bounds::read(&self.view)?;
+        }
+        if let Some(under_way) = sweep
+            && under_way.step(&self.view, SWEEP_SERIES)?
+        {
+            tracing::info!(
+                series = under_way.series,
+                rows = under_way.rows_gone,
+                "history was thinned or forgotten, as its retention says"
+            );
+            metrics::counter!("renkei_history_rows_gone_total").increment(under_way.rows_gone);
+            *sweep = None;
+        }
+        Ok(())
     }
 
     fn step(&self, cursor: u64) -> Result<(), Error> {
@@ -116,14 +168,48 @@ impl Worker {
             Read::Records(records) => records,
             Read::Lost { oldest } => return self.rebuild(cursor, oldest),
         };
-        let Some(last) = records.last().map(|published| published.lsn) else { return Ok(()) };
-        let mut rows = ViewBatch::default();
-        for published in &records {
-            self.take(&published.record, &mut rows)?;
+        if records.is_empty() {
+            return Ok(());
         }
-        self.advance(rows, last)?;
+        let mut pending = Pending { through: cursor, ..Pending::default() };
+        for published in &records {
+            self.take(&published.record, &mut pending)?;
+            pending.through = published.lsn;
+        }
+        let (rows, looking) = self.drain(&mut pending)?;
+        self.advance(rows, pending.through)?;
+        for series in looking {
+            let mut batch = ViewBatch::default();
+            pack(&self.view.snapshot(), &series, Vec::new(), &mut batch)?;
+            self.view.write(batch)?;
+        }
         metrics::counter!("renkei_history_records_total").increment(records.len() as u64);
         Ok(())
+    }
+
+    /// Rows of series that got many at once become blocks straight away; the others lie loose. With
+    /// them, the series that shall be looked at.
+    fn drain(&self, pending: &mut Pending) -> Result<(ViewBatch, HashSet<Vec<u8>>), Error> {
+        let mut batch = ViewBatch::default();
+        let snapshot = self.view.snapshot();
+        for (series, rows) in std::mem::take(&mut pending.rows) {
+            if rows.len() >= PACK_ROWS_MIN {
+                pack(&snapshot, &series, rows, &mut batch)?;
+            } else {
+                for row in rows {
+                    batch.put(Space::History, row_key(&series, row.time, row.position), &row.instance);
+                }
+            }
+        }
+        Ok((batch, std::mem::take(&mut pending.looking)))
+    }
+
+    /// What comes next is about rows that may be among the pending ones: they are written first, with
+    /// the cursor behind them, so that no row is ever added twice.
+    fn flush(&self, pending: &mut Pending) -> Result<(), Error> {
+        let (batch, looking) = self.drain(pending)?;
+        pending.looking = looking;
+        self.advance(batch, pending.through)
     }
 
     fn advance(&self, mut rows: ViewBatch, cursor: u64) -> Result<(), Error> {
@@ -133,7 +219,7 @@ impl Worker {
         Ok(())
     }
 
-    fn take(&self, record: &Record, rows: &mut ViewBatch) -> Result<(), Error> {
+    fn take(&self, record: &Record, rows: &mut Pending) -> Result<(), Error> {
         match record.kind {
             RecordKind::State => {
                 for (index, touched) in (0u32..).zip(&record.touched) {
@@ -150,7 +236,7 @@ impl Worker {
         Ok(())
     }
 
-    fn take_past(&self, record: &Record, rows: &mut ViewBatch) -> Result<(), Error> {
+    fn take_past(&self, record: &Record, rows: &mut Pending) -> Result<(), Error> {
         let entity = entity_prefix(record.tenant, record.branch, record.entity);
         if record.identity.as_ref().is_some_and(|identity| identity.after.is_none()) {
             return self.remove(&entity, rows);
@@ -162,11 +248,10 @@ impl Worker {
                     self.add(record, touched, InstancePosition { seq: record.seq, index }, after, rows)?;
                 }
                 (None, None) if touched.dataset == ALL_DATASETS => self.remove(&attribute, rows)?,
-                (None, None) => self.remove(&series_of(record, touched), rows)?,
+                (None, None) => self.remove(&series_of_touched(record, touched), rows)?,
                 (Some(position), after) => {
-                    if let Some(key) = self.find(&attribute, *position)? {
-                        rows.delete(Space::History, key);
-                    }
+                    self.flush(rows)?;
+                    self.remove_one(&attribute, *position)?;
                     if let Some(after) = after {
                         self.add(record, touched, *position, after, rows)?;
                     }
@@ -182,11 +267,15 @@ impl Worker {
         touched: &Touched,
         position: InstancePosition,
         instance: &[u8],
-        rows: &mut ViewBatch,
+        pending: &mut Pending,
     ) -> Result<(), Error> {
         let (modified_at, observed_at) = peek_times(instance)?;
-        let key = row_key(&series_of(record, touched), observed_at.unwrap_or(modified_at), position);
-        rows.put(Space::History, key, instance);
+        let series = series_of_touched(record, touched);
+        if looks(position.seq, position.index) {
+            pending.looking.insert(series.clone());
+        }
+        let row = Row { time: observed_at.unwrap_or(modified_at), position, instance: instance.into() };
+        pending.rows.entry(series).or_default().push(row);
         Ok(())
     }
 
@@ -201,32 +290,39 @@ impl Worker {
         out.bytes
     }
 
-    fn find(&self, attribute: &[u8], position: InstancePosition) -> Result<Option<Vec<u8>>, Error> {
-        let mut found = None;
-        self.view.scan(Space::History, attribute, &after_prefix(attribute), |key, _| {
-            if position_of(key)? == position {
-                found = Some(key.to_vec());
-                return Ok(ControlFlow::Break(()));
+    fn remove_one(&self, attribute: &[u8], position: InstancePosition) -> Result<(), Error> {
+        let mut batch = ViewBatch::default();
+        match find(&self.view.snapshot(), attribute, position)? {
+            None => return Ok(()),
+            Some(Place::Loose { key }) => batch.delete(Space::History, key),
+            Some(Place::Block { key, at }) => {
+                let Some(bytes) = self.view.get(Space::Blocks, &key)? else { return Ok(()) };
+                let mut rows = Block::decode(&bytes)?.rows()?;
+                rows.remove(at);
+                let series = series_of(&key)?.to_vec();
+                put_blocks(&series, Some(key), &rows, &mut batch)?;
             }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(found)
+        }
+        self.view.write(batch)
     }
 
-    /// Removes rows, those staged in this batch included; large spans in batches of their own.
-    fn remove(&self, prefix: &[u8], rows: &mut ViewBatch) -> Result<(), Error> {
-        self.view.write(std::mem::take(rows))?;
-        loop {
-            let mut batch = ViewBatch::default();
-            self.view.scan(Space::History, prefix, &after_prefix(prefix), |key, _| {
-                batch.delete(Space::History, key.to_vec());
-                Ok(if batch.len() < BATCH_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-            })?;
-            if batch.is_empty() {
-                return Ok(());
+    /// Removes rows, those pending included; large spans in batches of their own.
+    fn remove(&self, prefix: &[u8], pending: &mut Pending) -> Result<(), Error> {
+        self.flush(pending)?;
+        for space in [Space::History, Space::Blocks] {
+            loop {
+                let mut batch = ViewBatch::default();
+                self.view.scan(space, prefix, &after_prefix(prefix), |key, _| {
+                    batch.delete(space, key.to_vec());
+                    Ok(if batch.len() < BATCH_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+                })?;
+                if batch.is_empty() {
+                    break;
+                }
+                self.view.write(batch)?;
             }
-            self.view.write(batch)?;
         }
+        Ok(())
     }
 
     /// The records between are gone: what the state holds now goes into the past, so that from
@@ -266,6 +362,16 @@ impl Worker {
     }
 }
 
-fn series_of(record: &Record, touched: &Touched) -> Vec<u8> {
+/// Rows of one batch that are not written yet.
+#[derive(Default)]
+struct Pending {
+    /// The last record whose rows are all here or written.
+    through: u64,
+    rows: HashMap<Vec<u8>, Vec<Row>>,
+    /// Series of which a row looks how many loose ones there are.
+    looking: HashSet<Vec<u8>>,
+}
+
+fn series_of_touched(record: &Record, touched: &Touched) -> Vec<u8> {
     series_prefix(record.tenant, record.branch, record.entity, touched.attribute, touched.dataset)
 }

@@ -67,6 +67,16 @@ pub fn dataset_of(key: &[u8]) -> Result<TermNo, Error> {
     Ok(TermNo(u32_at(key, DATASET_AT)?))
 }
 
+pub fn time_of(key: &[u8]) -> Result<Time, Error> {
+    let bytes = key.get(TIME_AT..TIME_AT + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+    Ok(Time::from_micros((bytes.ok_or_else(too_short)? ^ (1 << 63)) as i64))
+}
+
+/// The series that a key belongs to.
+pub fn series_of(key: &[u8]) -> Result<&[u8], Error> {
+    key.get(..TIME_AT).ok_or_else(too_short)
+}
+
 pub fn position_of(key: &[u8]) -> Result<InstancePosition, Error> {
     const { assert!(TIME_AT + 8 == SEQ_AT) };
     let seq = key.get(SEQ_AT..SEQ_AT + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
@@ -95,6 +105,7 @@ mod tests {
         let (from, to) = range_of(&series, &(-5..7));
         assert!(from <= key(-5) && key(6) < to && key(7) >= to && key(-6) < from);
         assert_eq!(position_of(&key(1)).unwrap(), InstancePosition { seq: 9, index: 4 });
+        assert_eq!((time_of(&key(-7)).unwrap(), series_of(&key(1)).unwrap()), (Time::from_micros(-7), &series[..]));
         assert_eq!((attribute_of(&key(1)).unwrap(), dataset_of(&key(1)).unwrap()), (TermNo(3), TermNo(0)));
     }
 }

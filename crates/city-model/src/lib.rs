@@ -8,6 +8,7 @@ pub mod change;
 pub mod entity;
 pub mod geometry;
 pub mod name;
+pub mod period;
 pub mod permit;
 pub mod query;
 pub mod subscription;
@@ -19,6 +20,7 @@ pub use change::{Applied, Cause, Change, DatasetSelection, Definition, Definitio
 pub use entity::{Attribute, DataClass, Entity, Instance, Kind};
 pub use geometry::{Geometry, Position};
 pub use name::{DatasetId, EntityId, InvalidName, Name, Scope, TenantName};
+pub use period::Period;
 pub use permit::{AttributeMask, Mint, Permit, Refused, Right};
 pub use query::{Query, TypeExpr};
 pub use subscription::Subscription;

@@ -24,5 +24,5 @@ pub use entity::{
 };
 pub use error::{Error, ErrorKind};
 pub use problem::{Problem, ProblemType};
-pub use render::{Format, RenderOptions, render_entities, render_entity};
+pub use render::{Format, RenderOptions, render_entities, render_entity, render_value};
 pub use temporal::{TemporalEntity, TemporalInstance, TemporalOptions, render_temporal};

@@ -1,6 +1,6 @@
 //! The past of an entity as bytes (clauses 4.5.6 to 4.5.9).
 
-use city_model::temporal::TimeProperty;
+use city_model::temporal::{AggregatedSeries, AggregationMethod, TimeProperty};
 use city_model::{AttributeMask, Entity, EntityId, Instance, Kind, Name, Scope, Time};
 
 use crate::context::TermMap;
@@ -15,6 +15,8 @@ pub struct TemporalEntity {
     pub scopes: Vec<Scope>,
     /// Instances grouped by attribute, in the order in which they shall show.
     pub attributes: Vec<(Name, Vec<TemporalInstance>)>,
+    /// In their place, what came of them period by period.
+    pub aggregated: Vec<(Name, Vec<AggregatedSeries>)>,
     pub created_at: Option<Time>,
     pub modified_at: Option<Time>,
     pub deleted_at: Option<Time>,
@@ -35,6 +37,8 @@ pub struct TemporalOptions<'m> {
     pub sys_attrs: bool,
     /// Which time stands beside each value in the simplified form.
     pub time_property: TimeProperty,
+    /// The methods of an aggregation, in the order of its values.
+    pub methods: Vec<AggregationMethod>,
     pub lang: Option<String>,
     pub embed_context: bool,
     /// Members that do not show: `@id`, `@type`, the scope (clause 4.21).
@@ -51,6 +55,7 @@ impl Default for TemporalOptions<'_> {
             concise: false,
             sys_attrs: false,
             time_property: TimeProperty::ObservedAt,
+            methods: Vec::new(),
             lang: None,
             embed_context: false,
             hidden: Vec::new(),
@@ -68,6 +73,7 @@ impl TemporalEntity {
             types: entity.types.clone(),
             scopes: entity.scopes.clone(),
             attributes: Vec::new(),
+            aggregated: Vec::new(),
             created_at: Some(entity.created_at),
             modified_at: Some(entity.modified_at),
             deleted_at: None,
@@ -117,8 +123,43 @@ pub fn render_temporal(entity: &TemporalEntity, terms: &TermMap, options: &Tempo
             });
         }
     }
+    for (name, series) in &entity.aggregated {
+        if options.mask.allows(name.as_str()) {
+            let out = object.text_key(&terms.compact(name));
+            match series.as_slice() {
+                [only] => write_aggregated(out, only, &options.methods),
+                many => json::write_list(out, many, |out, one| write_aggregated(out, one, &options.methods)),
+            }
+        }
+    }
     if options.embed_context {
         object.raw("@context", terms.rendered());
+    }
+    object.close();
+}
+
+/// Clause 4.5.19: each method with its value, start and end of each period; periods without a value do not show.
+fn write_aggregated(out: &mut Vec<u8>, series: &AggregatedSeries, methods: &[AggregationMethod]) {
+    let mut object = ObjectWriter::open(out);
+    object.text("type", series.kind);
+    if let Some(dataset) = &series.dataset {
+        object.text("datasetId", dataset.as_str());
+    }
+    for (at, method) in methods.iter().enumerate() {
+        let values = series.periods.iter().filter_map(|period| Some((period, period.values.get(at)?.as_ref()?)));
+        if values.clone().next().is_none() {
+            continue;
+        }
+        json::write_list(object.key(method.name()), values, |out, (period, value)| {
+            out.push(b'[');
+            json::write_value(out, value);
+            for time in [period.start, period.end] {
+                out.extend_from_slice(b",\"");
+                json::write_display(out, time);
+                out.push(b'"');
+            }
+            out.push(b']');
+        });
     }
     object.close();
 }

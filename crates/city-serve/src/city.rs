@@ -8,19 +8,21 @@ use city_history::History;
 use city_model::{Cause, Permit, TenantName, Time};
 use city_ngsi_ld::ContextStore;
 use city_outbound::Outbound;
+use city_sql::Sql;
 use city_store::Clock;
 use city_trust::Trust;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The rooms behind the doors. `renkei` puts it together.
 pub struct City {
     pub action: Action,
-    pub history: History,
+    pub history: Arc<History>,
     pub context: Arc<Context>,
     pub trust: Trust,
     pub contexts: Arc<ContextStore>,
     pub outbound: Outbound,
     pub clock: Arc<dyn Clock>,
+    pub sql: Sql,
     pub readers: Readers,
 }
 
@@ -37,6 +39,13 @@ impl Default for Readers {
     }
 }
 
+impl Readers {
+    /// A place, when there is one; the semaphore is never closed, and without a place a read would still be right.
+    pub async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.acquire().await.ok()
+    }
+}
+
 impl City {
     #[must_use]
     pub fn now(&self) -> Time {
@@ -45,8 +54,7 @@ impl City {
 
     /// Runs a read that may look at many entities, when there is a place for it.
     pub async fn read<T>(&self, read: impl FnOnce() -> T) -> T {
-        // The semaphore is never closed; without a place the read would still be right.
-        let _place = self.readers.places.acquire().await;
+        let _place = self.readers.place().await;
         tokio::task::block_in_place(read)
     }
 

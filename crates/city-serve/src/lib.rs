@@ -19,6 +19,8 @@ mod patience;
 pub mod probes;
 pub mod problem;
 pub mod server;
+pub mod sql;
+mod undelete;
 
 pub use body::WholeBody;
 pub use city::City;

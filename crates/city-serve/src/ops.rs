@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use city_action::SubscriptionKey;
-use city_model::{DefinitionKind, Rejected};
+use city_model::{DefinitionKind, Rejected, Time};
 use city_ngsi_ld::{RenderOptions, render_entity};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -17,6 +17,7 @@ use crate::doors::{Effect, Operation};
 use crate::ngsi_ld::{parse_query, permit_of, reading};
 use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
+use crate::undelete::undelete;
 
 /// Subscriptions that a report lists at most.
 const LISTED_MAX: usize = 100;
@@ -25,6 +26,7 @@ const LISTED_MAX: usize = 100;
 pub fn operations() -> Vec<Operation<Arc<City>>> {
     let (door, ours) = ("ops", "docs/reference/ops.md");
     let letters = "/ops/v1/subscriptions/{subscriptionId}/dead-letters";
+    let undeletes = "/ops/v1/entities/{entityId}/undelete";
     let replays = "/ops/v1/subscriptions/{subscriptionId}/replay";
     vec![
         Operation::new(door, ours, "doctor", Method::GET, "/ops/v1/doctor", Effect::Read, doctor),
@@ -32,6 +34,7 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
         Operation::new(door, ours, "explain", Method::GET, "/ops/v1/explain", Effect::Read, explain),
         Operation::new(door, ours, "list_dead_letters", Method::GET, letters, Effect::Read, list_dead_letters),
         Operation::new(door, ours, "replay", Method::POST, replays, Effect::Define, replay),
+        Operation::new(door, ours, "undelete", Method::POST, undeletes, Effect::Write, undelete),
     ]
 }
 
@@ -50,6 +53,7 @@ async fn doctor(State(city): State<Arc<City>>, headers: HeaderMap) -> Result<Jso
     if let Some(why) = city.action.failure() {
         finding(format!("Matching has stopped: {why}"), "No notifications leave; restart the server.");
     }
+    let bounds = city.history.bounds();
     let (history_behind, matcher_behind) = (city.history.behind(), city.action.behind());
     let durable = journal.durable();
     for (who, behind) in [("History", history_behind), ("The matcher", matcher_behind)] {
@@ -91,8 +95,14 @@ async fn doctor(State(city): State<Arc<City>>, headers: HeaderMap) -> Result<Jso
         "tenants": tenants,
         "journal": {"bytes": journal.bytes(), "records": durable, "oldestKept": journal.oldest()},
         "followers": {"historyBehind": history_behind, "matcherBehind": matcher_behind},
+        "history": {"keptFrom": since(bounds.kept_from), "exactFrom": since(bounds.exact_from)},
         "failingSubscriptions": subscriptions,
     })))
+}
+
+/// A bound of the past; null is for ever.
+fn since(time: Time) -> Option<String> {
+    (time.as_micros() != i64::MIN).then(|| time.to_string())
 }
 
 /// Header that says where the next part of an export begins.

@@ -3,12 +3,16 @@
 //! Little and self-delimiting: LEB128 integers, zigzag for signed ones, length before text. Every
 //! read checks its bounds; bytes that make no sense are an error, never a panic.
 
+mod parts;
+
 use std::sync::Arc;
 
 use city_model::{Attribute, DataClass, DatasetId, Geometry, Instance, Kind, Name, Position, Time, Value};
 
 use crate::Error;
 use crate::terms::{TermNo, Terms};
+
+pub use parts::{InstanceParts, Number, split_instance};
 
 /// Deepest nesting that a reader follows; writers never go deeper (`VALUE_DEPTH_MAX`).
 const DEPTH_MAX: usize = 160;

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 
 /// Version of the folder's layout. A newer one is refused by name.
-pub const FORMAT: u32 = 1;
+///
+/// 1: the first. 2: history has blocks; a folder of 1 has none yet and becomes one of 2 when it is opened.
+pub const FORMAT: u32 = 2;
 
 /// A data folder that this process alone holds.
 #[derive(Debug)]
@@ -74,7 +76,8 @@ fn check_format(path: &Path, shown: &str) -> Result<(), Error> {
     let file = path.join("FORMAT");
     match std::fs::read_to_string(&file) {
         Ok(text) => match text.trim().parse::<u32>() {
-            Ok(found) if found <= FORMAT => Ok(()),
+            Ok(FORMAT) => Ok(()),
+            Ok(found) if found < FORMAT => write_format(path).map_err(Error::io("cannot write FORMAT in", shown)),
             Ok(found) => Err(Error::NewerFormat { path: shown.to_owned(), found, known: FORMAT }),
             Err(_) => {
                 Err(Error::NotADataFolder { path: shown.to_owned(), why: "its file FORMAT does not hold a number" })
@@ -82,18 +85,23 @@ fn check_format(path: &Path, shown: &str) -> Result<(), Error> {
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let entries = std::fs::read_dir(path).map_err(Error::io("cannot list", shown))?;
-            let strangers = entries.flatten().any(|entry| entry.file_name() != "LOCK");
+            let ours = ["LOCK", "FORMAT.new"];
+            let strangers = entries.flatten().any(|entry| !ours.iter().any(|own| entry.file_name() == *own));
             if strangers {
                 return Err(Error::NotADataFolder { path: shown.to_owned(), why: "it has files but no file FORMAT" });
             }
-            let write = || {
-                let mut file = File::create(&file)?;
-                writeln!(file, "{FORMAT}")?;
-                file.sync_all()?;
-                File::open(path)?.sync_all()
-            };
-            write().map_err(Error::io("cannot write FORMAT in", shown))
+            write_format(path).map_err(Error::io("cannot write FORMAT in", shown))
         }
         Err(error) => Err(Error::io("cannot read FORMAT in", shown)(error)),
     }
+}
+
+/// In one piece: a folder whose FORMAT is half written would be none.
+fn write_format(path: &Path) -> std::io::Result<()> {
+    let new = path.join("FORMAT.new");
+    let mut file = File::create(&new)?;
+    writeln!(file, "{FORMAT}")?;
+    file.sync_all()?;
+    std::fs::rename(&new, path.join("FORMAT"))?;
+    File::open(path)?.sync_all()
 }

@@ -33,9 +33,11 @@ pub enum Space {
     Outbox,
     /// tenant | request key → answer.
     Requests,
+    /// Instances of History put together: the key of the first → many of them, column by column.
+    Blocks,
 }
 
-const SPACES: [Space; 9] = [
+const SPACES: [Space; 10] = [
     Space::Meta,
     Space::Tenants,
     Space::Terms,
@@ -45,6 +47,7 @@ const SPACES: [Space; 9] = [
     Space::History,
     Space::Outbox,
     Space::Requests,
+    Space::Blocks,
 ];
 
 impl Space {
@@ -72,6 +75,7 @@ impl Space {
             Self::History => "history",
             Self::Outbox => "outbox",
             Self::Requests => "requests",
+            Self::Blocks => "blocks",
         }
     }
 }
@@ -310,6 +314,17 @@ impl Snapshot<'_> {
         see: impl FnMut(&[u8], Bytes) -> Result<ControlFlow<()>, Error>,
     ) -> Result<(), Error> {
         see_each(space, self.snapshot.range(self.view.keyspace(space), from..to), see)
+    }
+
+    /// As `scan`, from the end.
+    pub fn scan_back(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        see: impl FnMut(&[u8], Bytes) -> Result<ControlFlow<()>, Error>,
+    ) -> Result<(), Error> {
+        see_each(space, self.snapshot.range(self.view.keyspace(space), from..to).rev(), see)
     }
 }
 

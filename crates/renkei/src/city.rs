@@ -6,12 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use city_action::Action;
 use city_context::{Context, OpenReport};
-use city_history::History;
+use city_history::{History, Policy as Retention};
 use city_model::Mint;
 use city_ngsi_ld::{ContextDocument, ContextStore};
 use city_outbound::{Outbound, Policy};
 use city_serve::City;
 use city_serve::city::Readers;
+use city_sql::Sql;
 use city_store::journal::Limits;
 use city_store::{Clock, Folder, FolderDisk, View};
 use city_trust::Trust;
@@ -26,6 +27,8 @@ pub struct OpenCity {
 pub struct Settings {
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
+    /// How long the past is kept, and how exactly.
+    pub retention: Retention,
     pub outbound: Policy,
     /// `URL=FILE`: contexts that are known without asking the network.
     pub contexts: Vec<String>,
@@ -45,11 +48,12 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     }
     let contexts = Arc::new(load_contexts(&settings.contexts)?);
     let outbound = Outbound::new(settings.outbound);
-    let history = History::start(view, context.journal().clone())?;
+    let history = Arc::new(History::start(view, context.journal().clone(), Arc::clone(&clock), settings.retention)?);
     let action = Action::start(Arc::clone(&context), Arc::clone(&contexts), outbound.clone())?;
     let mint = Mint::take().context("This process has opened a city before")?;
     let city = City {
         action,
+        sql: Sql::new(Arc::clone(&context), Arc::clone(&history)),
         history,
         context,
         trust: Trust::new(mint),

@@ -35,8 +35,12 @@ pub enum Command {
     Export(crate::export::Options),
     /// Ask a running server
     Query(crate::query::Options),
+    /// Ask in SQL, over what is and what was
+    Sql(crate::sql::Options),
     /// Look after subscriptions: how they fare, what was given up, send it again
     Subscriptions(crate::subscriptions::Options),
+    /// Take back the deletion of an entity
+    Undelete(crate::undelete::Options),
     /// Say how a server or a data folder fares, and what to do
     Doctor(crate::doctor::Options),
     /// Put load on a running server and print what was measured as JSON

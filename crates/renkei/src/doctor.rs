@@ -71,6 +71,10 @@ fn online(options: &Options) -> Result<Outcome> {
         let journal = &report["journal"];
         println!("journal: {} records, {} bytes kept", journal["records"], journal["bytes"]);
         let followers = &report["followers"];
+        let history = &report["history"];
+        let since =
+            |bound: &Value| bound.as_str().map_or_else(|| "for ever".to_owned(), |time| format!("from {time} on"));
+        println!("history: kept {}, exact {}", since(&history["keptFrom"]), since(&history["exactFrom"]));
         println!("followers behind: history {}, matcher {}", followers["historyBehind"], followers["matcherBehind"]);
     }
     Ok(if healthy { Outcome::Ok } else { Outcome::Failed })

@@ -13,7 +13,9 @@ mod import;
 mod query;
 mod reference;
 mod serve;
+mod sql;
 mod subscriptions;
+mod undelete;
 
 use std::process::ExitCode;
 
@@ -71,7 +73,9 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Import(options) => import::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Query(options) => query::run(&options),
+        Command::Sql(options) => sql::run(&options),
         Command::Subscriptions(options) => subscriptions::run(&options),
+        Command::Undelete(options) => undelete::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Bench(options) => {
             if let Err(error) = options.check() {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use city_history::{Policy as Retention, Thinning};
+use city_model::Period;
 use city_outbound::{Pattern, Policy};
 use city_serve::{City, Frame, Limits, Metering, Operation, Phase, Ready, Server};
 use city_store::SystemClock;
@@ -42,6 +44,12 @@ pub struct Options {
     /// How much of the journal is kept, in MiB
     #[arg(long, env = "RENKEI_JOURNAL_KEEP_MIB", default_value_t = 2_048, value_parser = clap::value_parser!(u64).range(64..))]
     pub journal_keep_mib: u64,
+    /// How long the past is kept, as an ISO 8601 duration such as P10Y; without it, for ever
+    #[arg(long, env = "RENKEI_HISTORY_KEEP", value_name = "DURATION", value_parser = duration)]
+    pub history_keep: Option<Period>,
+    /// Numbers older than the first duration are thinned to four readings in each of the second: P90D=PT1H
+    #[arg(long, env = "RENKEI_HISTORY_THIN", value_name = "AGE=PERIOD", value_parser = thinning)]
+    pub history_thin: Option<Thinning>,
     /// Writes are refused while less than this is free on the disk, in MiB
     #[arg(long, env = "RENKEI_DISK_RESERVE_MIB", default_value_t = 128)]
     pub disk_reserve_mib: u64,
@@ -66,6 +74,16 @@ impl Options {
     }
 }
 
+fn duration(text: &str) -> Result<Period, String> {
+    let period = Period::parse(text).filter(|period| !period.is_whole());
+    period.ok_or_else(|| format!("{text:?} is not a duration such as P90D, P10Y or PT1H"))
+}
+
+fn thinning(text: &str) -> Result<Thinning, String> {
+    let (after, period) = text.split_once('=').ok_or("write it as AGE=PERIOD, such as P90D=PT1H")?;
+    Ok(Thinning { after: duration(after)?, period: duration(period)? })
+}
+
 pub fn run(options: &Options) -> Result<Outcome> {
     start_logging(&options.log, &options.log_format)?;
     city_trust::listen_allowed(options.listen)?;
@@ -75,6 +93,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let settings = Settings {
         clock: Arc::new(SystemClock),
         limits: options.journal_limits(),
+        retention: Retention { keep: options.history_keep, thin: options.history_thin },
         outbound: Policy { allow: options.outbound_allow.clone(), ..Policy::default() },
         contexts: options.context_file.clone(),
     };
@@ -158,6 +177,7 @@ pub fn doors(ready: &Ready, metering: &Metering) -> Vec<Operation<Arc<City>>> {
     let mut operations = city_serve::probes::operations(ready, metering);
     operations.extend(city_serve::ngsi_ld::operations());
     operations.extend(city_serve::ops::operations());
+    operations.extend(city_serve::sql::operations());
     operations
 }
 

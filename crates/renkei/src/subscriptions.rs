@@ -106,7 +106,7 @@ fn text(value: &Value) -> &str {
 }
 
 /// An id as one segment of a path.
-fn segment(id: &str) -> Result<String> {
+pub fn segment(id: &str) -> Result<String> {
     if id.is_empty() || !id.contains(':') {
         bail!("\"{id}\" is not the id of a subscription; `renkei subscriptions list` shows them");
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use city_model::query::{EntitySelector, GeoQuery};
-use city_model::temporal::TemporalQuery;
+use city_model::temporal::{Aggregation, TemporalQuery};
 use city_model::{DatasetId, EntityId, Name, Query};
 use serde_json::value::RawValue;
 
@@ -12,8 +12,8 @@ use crate::entity::object;
 use crate::error::Error;
 use crate::json::{self, Members, Shape};
 use crate::query::{
-    LIST_MAX, dataset_ids, names, parse_geo_query, parse_id_pattern, parse_names, parse_q_with, parse_scope_q,
-    parse_temporal_query, parse_type_expr,
+    LIST_MAX, dataset_ids, names, parse_aggregation, parse_geo_query, parse_id_pattern, parse_names, parse_q_with,
+    parse_scope_q, parse_temporal_query, parse_type_expr,
 };
 
 /// All that a Query document may say.
@@ -21,6 +21,7 @@ use crate::query::{
 pub struct QueryBody {
     pub query: Query,
     pub temporal: Option<TemporalQuery>,
+    pub aggregation: Option<Aggregation>,
     /// Attributes to show, from `attrs`; `query.attributes` holds them too, as the condition.
     pub attrs: Vec<Name>,
     pub pick: Option<Vec<Name>>,
@@ -45,7 +46,12 @@ pub fn parse_query_body(body: &[u8], terms: &TermMap) -> Result<QueryBody, Error
             "q" => parsed.query.filter = Some(parse_q_with(&json::expect_text(raw, "q")?, terms, &expand_values)?),
             "geoQ" => parsed.query.geo = Some(read_geo_query(raw, terms)?),
             "scopeQ" => parsed.query.scope = Some(parse_scope_q(&json::expect_text(raw, "scopeQ")?)?),
-            "temporalQ" => parsed.temporal = Some(read_temporal_query(raw)?),
+            "temporalQ" => {
+                let (temporal, aggregation) = read_temporal_query(raw)?;
+                parsed.temporal = Some(temporal);
+                parsed.aggregation = parsed.aggregation.or(aggregation);
+            }
+            "aggrParams" => parsed.aggregation = Some(read_aggregation(raw)?),
             "attrs" => parsed.attrs = read_names(raw, "attrs", terms)?,
             "pick" => parsed.pick = Some(read_names(raw, "pick", terms)?),
             "omit" => parsed.omit = read_names(raw, "omit", terms)?,
@@ -58,8 +64,9 @@ pub fn parse_query_body(body: &[u8], terms: &TermMap) -> Result<QueryBody, Error
             "expandValues" | "jsonKeys" | "splitEntities" => {}
             "entityMap" | "localOnly" if raw.get() == "false" || &**key == "localOnly" => {}
             "join" if raw.get() == "\"@none\"" => {}
-            "join" | "joinLevel" | "containedBy" | "aggrParams" | "csf" | "entityMap" | "entityMapLifetime"
-            | "ordering" => return Err(Error::not_supported(&**key, "is not supported; leave it out")),
+            "join" | "joinLevel" | "containedBy" | "csf" | "entityMap" | "entityMapLifetime" | "ordering" => {
+                return Err(Error::not_supported(&**key, "is not supported; leave it out"));
+            }
             other => return Err(Error::bad(other, "is not a member of a Query (clause 5.2.23)")),
         }
     }
@@ -159,7 +166,34 @@ pub(crate) fn read_geo_query(raw: &RawValue, terms: &TermMap) -> Result<GeoQuery
     read().map_err(|error| error.within("geoQ"))
 }
 
-fn read_temporal_query(raw: &RawValue) -> Result<TemporalQuery, Error> {
+/// AggregationParams (clause 5.2.44).
+fn read_aggregation(raw: &RawValue) -> Result<Aggregation, Error> {
+    let read = || {
+        if json::shape(raw) != Shape::Object {
+            return Err(Error::bad("", "must be an object with aggrMethods"));
+        }
+        let members = Members::of(raw)?;
+        let known = |key: &str| matches!(key, "type" | "aggrMethods" | "aggrPeriodDuration");
+        if let Some((key, _)) = members.0.iter().find(|(key, _)| !known(key)) {
+            return Err(Error::bad(&**key, "is not a member of aggregation parameters (clause 5.2.44)"));
+        }
+        aggregation_of(&members)
+    };
+    read().map_err(|error| error.within("aggrParams"))
+}
+
+/// Methods as a list, or as a text with commas.
+fn aggregation_of(members: &Members) -> Result<Aggregation, Error> {
+    let methods = match members.get("aggrMethods") {
+        None => Vec::new(),
+        Some(raw) if json::shape(raw) == Shape::Array => json::expect_texts(raw, "aggrMethods")?,
+        Some(raw) => vec![json::expect_text(raw, "aggrMethods")?],
+    };
+    let period = members.get("aggrPeriodDuration").map(|raw| json::expect_text(raw, "aggrPeriodDuration"));
+    parse_aggregation(methods.iter().flat_map(|text| text.split(',')), period.transpose()?.as_deref())
+}
+
+fn read_temporal_query(raw: &RawValue) -> Result<(TemporalQuery, Option<Aggregation>), Error> {
     let read = || {
         if json::shape(raw) != Shape::Object {
             return Err(Error::bad("", "must be an object with timerel and timeAt"));
@@ -169,20 +203,20 @@ fn read_temporal_query(raw: &RawValue) -> Result<TemporalQuery, Error> {
         let last_n = members.get("lastN").map(|raw| json::text(raw).unwrap_or(Cow::Borrowed(raw.get())));
         for (key, _) in &members.0 {
             match &**key {
-                "type" | "timerel" | "timeAt" | "endTimeAt" | "timeproperty" | "lastN" => {}
-                "aggrMethods" | "aggrPeriodDuration" => {
-                    return Err(Error::not_supported(&**key, "aggregation is not supported; leave it out"));
-                }
+                "type" | "timerel" | "timeAt" | "endTimeAt" | "timeproperty" | "lastN" | "aggrMethods"
+                | "aggrPeriodDuration" => {}
                 other => return Err(Error::bad(other, "is not a member of a temporal query")),
             }
         }
-        parse_temporal_query(
+        let temporal = parse_temporal_query(
             text("timerel")?.as_deref(),
             text("timeAt")?.as_deref(),
             text("endTimeAt")?.as_deref(),
             text("timeproperty")?.as_deref(),
             last_n.as_deref(),
-        )
+        )?;
+        let aggregates = ["aggrMethods", "aggrPeriodDuration"].iter().any(|key| members.get(key).is_some());
+        Ok((temporal, aggregates.then(|| aggregation_of(&members)).transpose()?))
     };
     read().map_err(|error| error.within("temporalQ"))
 }

@@ -13,7 +13,7 @@ pub use expr::{parse_scope_q, parse_type_expr};
 pub use geo::parse_geo_query;
 pub use q::{parse_q, parse_q_with};
 pub(crate) use times::time;
-pub use times::{LAST_N_MAX, parse_temporal_query};
+pub use times::{LAST_N_MAX, parse_aggregation, parse_temporal_query};
 
 use city_model::name::NAME_BYTES_MAX;
 use city_model::{DatasetId, EntityId, Name};

@@ -1,7 +1,7 @@
 //! Temporal queries (clause 4.11).
 
-use city_model::Time;
-use city_model::temporal::{TemporalQuery, TimeProperty, TimeRelation};
+use city_model::temporal::{Aggregation, AggregationMethod, TemporalQuery, TimeProperty, TimeRelation};
+use city_model::{Period, Time};
 
 use crate::error::Error;
 
@@ -66,4 +66,31 @@ fn relation(timerel: &str, time_at: &str, end_time_at: Option<&str>) -> Result<T
 
 pub(crate) fn time(what: &str, text: &str) -> Result<Time, Error> {
     Time::parse(text).ok_or_else(|| Error::bad(what, format!("{text:?} is not a time such as 2025-01-31T09:00:00Z")))
+}
+
+/// The parameters `aggrMethods` and `aggrPeriodDuration` (clause 4.5.19); without a duration, all is one period.
+pub fn parse_aggregation<'m>(
+    methods: impl IntoIterator<Item = &'m str>,
+    period: Option<&str>,
+) -> Result<Aggregation, Error> {
+    let mut known: Vec<AggregationMethod> = Vec::new();
+    for name in methods.into_iter().map(str::trim).filter(|name| !name.is_empty()) {
+        let method = AggregationMethod::ALL.into_iter().find(|method| method.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = AggregationMethod::ALL.iter().map(|method| method.name()).collect();
+            Error::bad("aggrMethods", format!("{name:?} is not one of {}", names.join(", ")))
+        })?;
+        if !known.contains(&method) {
+            known.push(method);
+        }
+    }
+    if known.is_empty() {
+        return Err(Error::bad("aggrMethods", "is missing; aggregated values need one such as avg or max"));
+    }
+    let period = match period {
+        None => Period::default(),
+        Some(text) => Period::parse(text).ok_or_else(|| {
+            Error::bad("aggrPeriodDuration", format!("{text:?} is not a duration such as PT1H or P1D"))
+        })?,
+    };
+    Ok(Aggregation { methods: known, period })
 }

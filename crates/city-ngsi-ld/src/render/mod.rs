@@ -3,7 +3,9 @@
 mod attribute;
 mod geojson;
 
-use city_model::{AttributeMask, DatasetId, Entity, Name, Time};
+use std::sync::LazyLock;
+
+use city_model::{AttributeMask, DatasetId, Entity, Instance, Name, Time};
 
 use crate::context::TermMap;
 use crate::json::{self, ObjectWriter};
@@ -187,4 +189,13 @@ pub(crate) fn write_types(out: &mut Vec<u8>, types: &[Name], terms: &TermMap) {
         [only] => json::write_text(out, &terms.compact(only)),
         many => json::write_list(out, many, |out, name| json::write_text(out, &terms.compact(name))),
     }
+}
+
+/// The value of an instance as JSON, as in the simplified representation (clause 4.5.4).
+#[must_use]
+pub fn render_value(instance: &Instance) -> String {
+    static CORE: LazyLock<TermMap> = LazyLock::new(TermMap::core);
+    let mut out = Vec::new();
+    write_simplified(&mut out, instance, &CORE, None);
+    String::from_utf8_lossy(&out).into_owned()
 }

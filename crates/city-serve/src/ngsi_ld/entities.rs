@@ -9,7 +9,8 @@ use city_ngsi_ld::{Mode, parse_entity, parse_fragment, render_entity};
 use http::{HeaderMap, StatusCode};
 
 use super::query::Projection;
-use super::request::{Ask, apply, check_type, entity_id};
+use super::request::{Ask, apply, check_type, check_type_of, entity_id};
+use super::then;
 use crate::body::WholeBody;
 use crate::city::City;
 use crate::parameters::{Parameters, PathParameters};
@@ -57,14 +58,21 @@ pub async fn retrieve_entity(
         "local",
         "jsonKeys",
         "join",
+        "at",
     ])?;
     let ask = Ask::reading(&city, &headers, true).await?;
     let projection = Projection::parse(&parameters, &ask)?;
     let id = entity_id(&path)?;
-    let found = city.context.find(&ask.permit, &id)?;
+    let found = match then::parse_at(&city, &parameters)? {
+        None => city.context.find(&ask.permit, &id)?,
+        Some(at) => {
+            city.history_caught_up().await?;
+            city.read(|| then::stood_at(&city, &ask.permit, &id, at)).await?
+        }
+    };
     let missing = || Problem::from(Rejected::EntityNotFound(id.clone()));
     let entity = found.ok_or_else(missing)?;
-    check_type(&city, &ask, &id, &parameters)?;
+    check_type_of(&ask, &entity, &parameters)?;
     if !projection.attrs.is_empty() && !projection.attrs.iter().any(|name| entity.find(name.as_str()).is_some()) {
         let detail = format!("Entity {id} has none of the attributes that were asked for.");
         return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));

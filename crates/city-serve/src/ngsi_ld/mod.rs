@@ -4,12 +4,14 @@ mod attributes;
 mod batch;
 mod discovery;
 mod entities;
+mod past_asked;
 mod problems;
 mod query;
 mod request;
 mod subscriptions;
 mod temporal;
 mod temporal_provision;
+mod then;
 
 use std::sync::Arc;
 
@@ -21,7 +23,9 @@ use crate::city::City;
 use crate::doors::{Effect, Operation};
 use crate::problem::Problem;
 
+pub use problems::said;
 pub use query::parse_query;
+pub use then::stood_at;
 
 /// Every operation of this door.
 #[must_use]

@@ -12,7 +12,7 @@ use http::header::HeaderValue;
 use crate::problem::{Kind, Problem};
 
 /// What a room says, without the code that stands in a member of its own.
-fn said(error: &dyn std::fmt::Display) -> String {
+pub fn said(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     match text.split_once(' ') {
         Some((code, rest)) if code.len() == 7 && code.as_bytes()[3] == b'-' => rest.to_owned(),
@@ -94,6 +94,8 @@ impl From<city_history::Error> for Problem {
             city_history::Error::Behind { .. } => {
                 Self::plain(StatusCode::SERVICE_UNAVAILABLE, "HIS-002", said(&error)).retry_after(RETRY_AFTER_BUSY)
             }
+            city_history::Error::TooManyPeriods => Self::new(Kind::TooComplexQuery, "HIS-004", said(&error)),
+            city_history::Error::TooManyDistinct => Self::new(Kind::TooComplexQuery, "HIS-005", said(&error)),
             error => Self::internal("HIS-001", &error),
         }
     }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use city_context::Page;
 use city_model::query::EntitySelector;
-use city_model::{DatasetId, Name, Query};
+use city_model::{DatasetId, Name, Query, Time};
 use city_ngsi_ld::query::{
     QueryBody, parse_dataset_ids, parse_geo_query, parse_id_list, parse_id_pattern, parse_members, parse_names,
     parse_q, parse_query_body, parse_scope_q, parse_type_expr,
@@ -17,6 +17,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::attributes::options;
 use super::request::{Ask, RESULTS_COUNT};
+use super::then;
 use crate::body::WholeBody;
 use crate::city::City;
 use crate::media::MediaType;
@@ -210,7 +211,8 @@ fn find_any_type_elsewhere(parameters: &Parameters) -> bool {
     parameters.find("type") == Some("*") && parameters.find("local") == Some("false")
 }
 
-const PARAMETERS: [&str; 24] = [
+const PARAMETERS: [&str; 25] = [
+    "at",
     "id",
     "type",
     "idPattern",
@@ -262,7 +264,8 @@ pub async fn query_entities(
     let projection = Projection::parse(&parameters, &ask)?;
     let page = parse_page(&parameters)?;
     let path = ("/ngsi-ld/v1/entities", Some(&parameters));
-    answer(&city, &ask, query, &projection, page, path).await
+    let at = then::parse_at(&city, &parameters)?;
+    answer(&city, &ask, query, &projection, page, at, path).await
 }
 
 /// Implements 6.23.3.1 (5.7.2 by POST).
@@ -272,7 +275,7 @@ pub async fn query_by_post(
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    parameters.only(&["limit", "offset", "count", "options", "format", "local", "geometryProperty", "lang"])?;
+    parameters.only(&["limit", "offset", "count", "options", "format", "local", "geometryProperty", "lang", "at"])?;
     let ask = Ask::with_body(&city, &headers, &body, true).await?;
     let mut projection = Projection::parse(&parameters, &ask)?;
     let parsed = parse_query_body(&body, &ask.terms)?;
@@ -283,7 +286,8 @@ pub async fn query_by_post(
     let query = projection.take_body(parsed)?;
     let page = parse_page(&parameters)?;
     let path = ("/ngsi-ld/v1/entityOperations/query", Some(&parameters));
-    answer(&city, &ask, query, &projection, page, path).await
+    let at = then::parse_at(&city, &parameters)?;
+    answer(&city, &ask, query, &projection, page, at, path).await
 }
 
 async fn answer(
@@ -292,6 +296,7 @@ async fn answer(
     query: Query,
     projection: &Projection,
     page: Page,
+    at: Option<Time>,
     path: (&str, Option<&Parameters>),
 ) -> Result<Response, Problem> {
     let mut query = query;
@@ -300,7 +305,13 @@ async fn answer(
     {
         query.attributes = needed.to_vec();
     }
-    let found = city.read(|| city.context.query(&ask.permit, &query, page)).await?;
+    let found = match at {
+        None => city.read(|| city.context.query(&ask.permit, &query, page)).await?,
+        Some(at) => {
+            city.history_caught_up().await?;
+            city.read(|| then::query(city, ask, &query, page, at)).await?
+        }
+    };
     let mut body = Vec::with_capacity(1_024 * found.entities.len() + 2);
     render_entities(found.entities.iter().map(AsRef::as_ref), &ask.terms, &projection.options(ask), &mut body);
     let mut response = ask.answer(StatusCode::OK, body);

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use city_context::answers::{KEY_BYTES_MAX, Results};
-use city_model::query::EntitySelector;
-use city_model::{Change, EntityId, Permit, Query, Rejected, TenantName};
+use city_model::{Change, Entity, EntityId, Permit, Rejected, TenantName};
 use city_ngsi_ld::query::parse_type_expr;
 use city_ngsi_ld::{ContextDocument, ContextSpec, ResolveError, TermMap, split_context};
 use http::StatusCode;
@@ -274,13 +273,22 @@ pub async fn apply(city: &City, ask: &Ask, changes: Vec<Change>) -> Result<Resul
 
 /// `type` in a request about one entity: one of another type is as good as none (clauses 5.6, 5.7.1).
 pub fn check_type(city: &City, ask: &Ask, id: &EntityId, parameters: &Parameters) -> Result<(), Problem> {
-    let Some(text) = parameters.find("type") else { return Ok(()) };
-    let types = Some(parse_type_expr(text, &ask.terms)?);
-    let wanted = Query { selectors: vec![EntitySelector { types, ..EntitySelector::default() }], ..Query::default() };
-    match city.context.find(&ask.permit, id)? {
-        Some(entity) if wanted.matches(&entity) => Ok(()),
-        _ => Err(Rejected::EntityNotFound(id.clone()).into()),
+    if parameters.find("type").is_none() {
+        return Ok(());
     }
+    match city.context.find(&ask.permit, id)? {
+        Some(entity) => check_type_of(ask, &entity, parameters),
+        None => Err(Rejected::EntityNotFound(id.clone()).into()),
+    }
+}
+
+/// As `check_type`, of an entity that was found already.
+pub fn check_type_of(ask: &Ask, entity: &Entity, parameters: &Parameters) -> Result<(), Problem> {
+    let Some(text) = parameters.find("type") else { return Ok(()) };
+    if parse_type_expr(text, &ask.terms)?.matches(&entity.types) {
+        return Ok(());
+    }
+    Err(Rejected::EntityNotFound(entity.id.clone()).into())
 }
 
 /// The entity id in a path.

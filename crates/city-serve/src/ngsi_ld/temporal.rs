@@ -8,17 +8,17 @@ use axum::response::Response;
 use city_context::PastIdentity;
 use city_history::{Past, Series};
 use city_model::change::InstancePosition;
-use city_model::{Attribute, DatasetId, Entity, EntityId, Name, Query, Rejected, TemporalQuery};
-use city_ngsi_ld::query::{parse_dataset_ids, parse_members, parse_names, parse_query_body, parse_temporal_query};
+use city_model::{Attribute, DatasetId, Entity, EntityId, Name, Query, Rejected};
+use city_ngsi_ld::query::parse_query_body;
 use city_ngsi_ld::temporal::render_temporal_list;
-use city_ngsi_ld::{TemporalEntity, TemporalInstance, TemporalOptions, render_temporal};
+use city_ngsi_ld::{TemporalEntity, TemporalInstance, render_temporal};
 use city_store::TermNo;
 use city_store::codec::NameNumbers;
 use http::header::{CONTENT_RANGE, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
-use super::attributes::options;
-use super::query::{Projection, add_page_links, is_system_member, parse_page, parse_query};
+use super::past_asked::{PastAsked, SCOPE, picks_member};
+use super::query::{add_page_links, is_system_member, parse_page, parse_query};
 use super::request::{Ask, RESULTS_COUNT, entity_id};
 use crate::body::WholeBody;
 use crate::city::City;
@@ -34,7 +34,6 @@ const ENTITIES_MAX: usize = 100_000;
 const CATCH_UP_LOOK: Duration = Duration::from_millis(1);
 const CATCH_UP_MAX: Duration = Duration::from_secs(10);
 
-const SCOPE: &str = "https://uri.etsi.org/ngsi-ld/scope";
 const INSTANCE_PREFIX: &str = "urn:ngsi-ld:Instance:";
 
 fn instance_id(position: InstancePosition) -> Box<str> {
@@ -69,101 +68,6 @@ impl City {
     }
 }
 
-/// What is asked of the past, beside which entities.
-struct PastAsked {
-    temporal: TemporalQuery,
-    /// Attributes to show; empty means all.
-    attrs: Vec<Name>,
-    /// Members to show, and members not to show (clause 4.21).
-    pick: Option<Vec<Name>>,
-    omit: Vec<Name>,
-    /// Only instances of these; empty means all (clause 4.5.5).
-    dataset_ids: Vec<Option<DatasetId>>,
-    simplified: bool,
-    concise: bool,
-    sys_attrs: bool,
-    lang: Option<String>,
-}
-
-impl PastAsked {
-    fn parse(parameters: &Parameters, ask: &Ask) -> Result<Self, Problem> {
-        let find = |name: &str| parameters.find(name);
-        let temporal = parse_temporal_query(
-            find("timerel"),
-            find("timeAt"),
-            find("endTimeAt"),
-            find("timeproperty"),
-            find("lastN"),
-        )?;
-        let attrs = find("attrs").map(|text| parse_names("attrs", text, &ask.terms)).transpose()?.unwrap_or_default();
-        let lang = find("lang").map(str::to_owned);
-        let members = |what: &'static str| find(what).map(|text| parse_members(what, text, &ask.terms)).transpose();
-        let mut asked = Self {
-            temporal,
-            attrs,
-            pick: members("pick")?,
-            omit: members("omit")?.unwrap_or_default(),
-            dataset_ids: find("datasetId").map(parse_dataset_ids).transpose()?.unwrap_or_default(),
-            simplified: false,
-            concise: false,
-            sys_attrs: false,
-            lang,
-        };
-        for word in options(parameters).chain(find("format")) {
-            match word {
-                "temporalValues" | "simplified" => asked.simplified = true,
-                "concise" => asked.concise = true,
-                "sysAttrs" => asked.sys_attrs = true,
-                "normalized" => {}
-                "aggregatedValues" => {
-                    let detail = "aggregatedValues is not supported by this release; ask for temporalValues.";
-                    return Err(Problem::new(Kind::OperationNotSupported, "NLD-003", detail));
-                }
-                other => {
-                    let detail =
-                        format!("\"{other}\" is not known; use normalized, concise, temporalValues or sysAttrs.");
-                    return Err(Problem::new(Kind::InvalidRequest, "NLD-001", detail));
-                }
-            }
-        }
-        asked.check()?;
-        Ok(asked)
-    }
-
-    /// The same rules as for what is now.
-    fn check(&self) -> Result<(), Problem> {
-        let (attrs, pick, omit) = (self.attrs.clone(), self.pick.clone(), self.omit.clone());
-        Projection { attrs, pick, omit, ..Projection::default() }.check()
-    }
-
-    fn shows(&self, name: &str) -> bool {
-        self.pick.as_ref().is_none_or(|pick| pick.iter().any(|one| one.as_str() == name))
-            && !self.omit.iter().any(|one| one.as_str() == name)
-    }
-
-    /// The attributes that are read: those asked for, or those picked.
-    fn wanted(&self) -> &[Name] {
-        match &self.pick {
-            Some(_) if picks_member(self) => &[],
-            Some(pick) => pick,
-            None => &self.attrs,
-        }
-    }
-
-    fn options<'a>(&self, ask: &'a Ask) -> TemporalOptions<'a> {
-        TemporalOptions {
-            hidden: ["@id", "@type", SCOPE].into_iter().filter(|member| !self.shows(member)).collect(),
-            simplified: self.simplified,
-            concise: self.concise,
-            sys_attrs: self.sys_attrs,
-            time_property: self.temporal.property,
-            lang: self.lang.clone(),
-            embed_context: ask.embeds_context(),
-            mask: ask.permit.mask(),
-        }
-    }
-}
-
 /// The past of one entity as it will be rendered.
 struct EntityPast {
     entity: TemporalEntity,
@@ -175,46 +79,73 @@ struct EntityPast {
 fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked) -> Result<EntityPast, Problem> {
     let space = city.context.tenant(&ask.permit)?;
     let attributes: Vec<TermNo> = asked.wanted().iter().filter_map(|name| space.terms.find(name.as_str())).collect();
-    let mut past = Past::default();
+    let mut past = EntityPast::of(identity);
     // Attributes that nobody ever used have no past; asking for nothing would mean everything.
-    if asked.wanted().is_empty() || !attributes.is_empty() {
-        let series = Series {
-            tenant: space.number,
-            entity: identity.number,
-            attributes: &attributes,
-            query: &asked.temporal,
-            instances_max: INSTANCES_MAX,
-        };
-        past = city.history.read(&series, &space.terms)?;
+    if !asked.wanted().is_empty() && attributes.is_empty() {
+        return Ok(past);
     }
-    let mut found = false;
-    let mut attributes = Vec::with_capacity(past.attributes.len());
-    for (number, instances) in past.attributes {
-        let name = space.terms.name(number).map_err(|error| Problem::internal("CTX-001", &error))?;
+    let series = Series {
+        tenant: space.number,
+        entity: identity.number,
+        attributes: &attributes,
+        query: &asked.temporal,
+        instances_max: INSTANCES_MAX,
+    };
+    let name_of = |number| space.terms.name(number).map(Name::from_stored);
+    let of_dataset = |dataset: &Option<DatasetId>| asked.dataset_ids.is_empty() || asked.dataset_ids.contains(dataset);
+    let not_known = |error| Problem::internal("CTX-001", &error);
+    if let Some(aggregation) = &asked.aggregation {
+        for (number, mut series) in city.history.aggregate(&series, aggregation, &space.terms)? {
+            let name = name_of(number).map_err(not_known)?;
+            series.retain(|one| of_dataset(&one.dataset));
+            past.found |= !series.is_empty();
+            if asked.shows(name.as_str()) && !series.is_empty() {
+                past.entity.aggregated.push((name, series));
+            }
+        }
+        return Ok(past);
+    }
+    let Past { attributes, cut } = city.history.read(&series, &space.terms)?;
+    past.cut = cut;
+    for (number, instances) in attributes {
+        let name = name_of(number).map_err(not_known)?;
         let instances = instances
             .into_iter()
             .map(|past| TemporalInstance { id: instance_id(past.position), instance: past.instance })
-            .filter(|one| asked.dataset_ids.is_empty() || asked.dataset_ids.contains(&one.instance.dataset))
+            .filter(|one| of_dataset(&one.instance.dataset))
             .collect::<Vec<_>>();
-        found |= !instances.is_empty();
-        let name = Name::from_stored(name);
+        past.found |= !instances.is_empty();
         if asked.shows(name.as_str()) && !instances.is_empty() {
-            attributes.push((name, instances));
+            past.entity.attributes.push((name, instances));
         }
     }
-    let entity = TemporalEntity {
-        id: identity.id.clone(),
-        types: identity.identity.types.clone(),
-        scopes: identity.identity.scopes.clone(),
-        attributes,
-        created_at: Some(identity.identity.created_at),
-        modified_at: Some(identity.modified_at),
-        deleted_at: (!identity.is_alive).then_some(identity.modified_at),
-    };
-    Ok(EntityPast { entity, found, cut: past.cut })
+    Ok(past)
 }
 
-const RETRIEVE_PARAMETERS: [&str; 13] = [
+impl EntityPast {
+    /// With nothing in it yet.
+    fn of(identity: &PastIdentity) -> Self {
+        let entity = TemporalEntity {
+            id: identity.id.clone(),
+            types: identity.identity.types.clone(),
+            scopes: identity.identity.scopes.clone(),
+            attributes: Vec::new(),
+            aggregated: Vec::new(),
+            created_at: Some(identity.identity.created_at),
+            modified_at: Some(identity.modified_at),
+            deleted_at: (!identity.is_alive).then_some(identity.modified_at),
+        };
+        Self { entity, found: false, cut: false }
+    }
+
+    fn shows_attributes(&self) -> bool {
+        !self.entity.attributes.is_empty() || !self.entity.aggregated.is_empty()
+    }
+}
+
+const RETRIEVE_PARAMETERS: [&str; 15] = [
+    "aggrMethods",
+    "aggrPeriodDuration",
     "datasetId",
     "attrs",
     "pick",
@@ -244,13 +175,13 @@ pub async fn retrieve_temporal_entity(
     city.history_caught_up().await?;
     let identity = past_identity(&city, &ask, &id)?;
     let past = city.read(|| read_past(&city, &ask, &identity, &asked)).await?;
-    if !asked.attrs.is_empty() && past.entity.attributes.is_empty() && !exists_now(&city, &ask, &id, &asked.attrs)? {
+    if !asked.attrs.is_empty() && !past.shows_attributes() && !exists_now(&city, &ask, &id, &asked.attrs)? {
         let detail = format!("Entity {id} has none of the attributes that were asked for.");
         return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
     }
     let scoped = !past.entity.scopes.is_empty();
     let members = asked.shows("@id") || asked.shows("@type") || scoped && asked.shows(SCOPE);
-    if past.entity.attributes.is_empty() && (!members || asked.pick.is_some() && !picks_member(&asked)) {
+    if !past.shows_attributes() && (!members || asked.pick.is_some() && !picks_member(&asked)) {
         let detail = format!("Entity {id} has none of the members that were asked for.");
         return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
     }
@@ -259,12 +190,6 @@ pub async fn retrieve_temporal_entity(
     let mut response = ask.answer(StatusCode::OK, body);
     mark_partial(&mut response, &asked, [&past]);
     Ok(response)
-}
-
-/// Whether a member that every entity has was picked.
-fn picks_member(asked: &PastAsked) -> bool {
-    let picks = |member: &str| asked.pick.iter().flatten().any(|name| name.as_str() == member);
-    ["@id", "@type", SCOPE].into_iter().any(picks)
 }
 
 fn exists_now(city: &City, ask: &Ask, id: &EntityId, attrs: &[Name]) -> Result<bool, Problem> {
@@ -292,7 +217,9 @@ fn mark_partial<'p>(response: &mut Response, asked: &PastAsked, pasts: impl Into
     }
 }
 
-const QUERY_PARAMETERS: [&str; 26] = [
+const QUERY_PARAMETERS: [&str; 28] = [
+    "aggrMethods",
+    "aggrPeriodDuration",
     "pick",
     "omit",
     "id",
@@ -349,13 +276,24 @@ pub async fn query_by_post(
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    parameters.only(&["limit", "offset", "count", "options", "format", "local", "lang"])?;
+    parameters.only(&[
+        "limit",
+        "offset",
+        "count",
+        "options",
+        "format",
+        "local",
+        "lang",
+        "aggrMethods",
+        "aggrPeriodDuration",
+    ])?;
     let ask = Ask::with_body(&city, &headers, &body, false).await?;
     let mut asked = PastAsked::parse(&parameters, &ask)?;
     let parsed = parse_query_body(&body, &ask.terms)?;
     if let Some(temporal) = parsed.temporal {
         asked.temporal = temporal;
     }
+    asked.aggregation = parsed.aggregation.or(asked.aggregation);
     asked.attrs = parsed.attrs;
     asked.pick = parsed.pick.or(asked.pick);
     asked.omit.extend(parsed.omit);
@@ -397,15 +335,17 @@ fn select(
 ) -> Result<(Vec<EntityPast>, usize, bool), Problem> {
     let candidates = city.context.identities(&ask.permit, query)?;
     if candidates.len() > ENTITIES_MAX {
-        let detail =
-            format!("The past of {} entities would have to be read; narrow the query by type or id.", candidates.len());
-        return Err(Problem::new(Kind::TooComplexQuery, "NLD-009", detail));
+        return Err(too_much_past(candidates.len()));
     }
     let (mut found, mut matched, mut more) = (Vec::new(), 0usize, false);
     for (_, id) in candidates {
         let Some(identity) = city.context.identity(&ask.permit, &id)? else { continue };
         let past = read_past(city, ask, &identity, asked)?;
-        if !answers(&past, query, asked) {
+        let narrowed = !asked.wanted().is_empty() || !asked.dataset_ids.is_empty();
+        if !past.found && (asked.temporal.relation.is_some() || narrowed) {
+            continue;
+        }
+        if has_conditions(query) && !fulfils(&read_past(city, ask, &identity, &asked.all_attributes())?, query) {
             continue;
         }
         matched += 1;
@@ -423,15 +363,18 @@ fn select(
     Ok((found, matched, more))
 }
 
-/// Conditions hold where any instance in the span fulfils them (clause 5.7.4).
-fn answers(past: &EntityPast, query: &Query, asked: &PastAsked) -> bool {
-    let narrowed = !asked.wanted().is_empty() || !asked.dataset_ids.is_empty();
-    if !past.found && (asked.temporal.relation.is_some() || narrowed) {
-        return false;
-    }
-    if query.filter.is_none() && query.geo.is_none() && query.scope.is_none() {
-        return true;
-    }
+/// More of the past than one answer may read.
+pub fn too_much_past(entities: usize) -> Problem {
+    let detail = format!("The past of {entities} entities would have to be read; narrow the query by type or id.");
+    Problem::new(Kind::TooComplexQuery, "NLD-009", detail)
+}
+
+fn has_conditions(query: &Query) -> bool {
+    query.filter.is_some() || query.geo.is_some() || query.scope.is_some()
+}
+
+/// Conditions hold where any instance in the span fulfils them, shown or not (clause 5.7.4).
+fn fulfils(past: &EntityPast, query: &Query) -> bool {
     let mut entity = Entity::new(past.entity.id.clone(), past.entity.types.clone());
     entity.scopes.clone_from(&past.entity.scopes);
     for (name, instances) in &past.entity.attributes {

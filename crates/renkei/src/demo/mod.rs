@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use city_history::Policy as Retention;
 use city_model::Time;
 use city_outbound::{Pattern, Policy};
 use city_serve::doors::{Effect, Operation};
@@ -74,6 +75,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let settings = Settings {
         clock: Arc::clone(&clock) as _,
         limits: JournalLimits { keep_bytes: 256 << 20, ..JournalLimits::default() },
+        retention: Retention::default(),
         outbound: Policy { allow: loopback, allow_private: true, ..Policy::default() },
         contexts: Vec::new(),
     };
