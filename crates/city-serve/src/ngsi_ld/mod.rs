@@ -22,6 +22,7 @@ use crate::doors::{Effect, Operation};
 use crate::problem::Problem;
 
 pub use query::parse_query;
+pub use request::TENANT;
 
 /// Every operation of this door.
 #[must_use]
