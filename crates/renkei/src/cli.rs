@@ -37,6 +37,10 @@ pub enum Command {
     Query(crate::query::Options),
     /// Look after subscriptions: how they fare, what was given up, send it again
     Subscriptions(crate::subscriptions::Options),
+    /// Take a backup of a running server, look at backups, verify them
+    Backup(crate::backup::Options),
+    /// Make a data folder from a backup, and verify it
+    Restore(crate::restore::Options),
     /// Say how a server or a data folder fares, and what to do
     Doctor(crate::doctor::Options),
     /// Put load on a running server and print what was measured as JSON
