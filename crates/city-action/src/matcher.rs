@@ -12,6 +12,7 @@ use city_context::{AsOf, Context, TenantSpace, definitions_of};
 use city_model::subscription::DeliveryReport;
 use city_model::{DefinitionKind, Name};
 use city_store::codec::NameNumbers;
+use city_store::commit::MATCHER_CURSOR_KEY;
 use city_store::journal::{Published, Read};
 use city_store::record::RecordKind;
 use city_store::{Space, ViewBatch};
@@ -26,7 +27,6 @@ const BATCH_RECORDS: usize = 2_000;
 /// Most entities in one notification; a larger request is told in several.
 pub const NOTIFICATION_ENTITIES_MAX: usize = 1_000;
 const IDLE: Duration = Duration::from_millis(500);
-const CURSOR_KEY: &[u8] = b"cursor:matcher";
 
 pub struct Matcher {
     context: Arc<Context>,
@@ -46,7 +46,7 @@ impl Matcher {
         cursor: Arc<AtomicU64>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, Error> {
-        let stored = context.view().get(Space::Meta, CURSOR_KEY)?;
+        let stored = context.view().get(Space::Meta, MATCHER_CURSOR_KEY)?;
         let stored = stored.and_then(|bytes| bytes[..].try_into().ok()).map_or(0, u64::from_le_bytes);
         cursor.store(stored, Ordering::Release);
         let mut matcher = Self { context, deliveries, subscriptions: HashMap::new(), cursor, stop };
@@ -142,7 +142,7 @@ impl Matcher {
     }
 
     fn advance(&self, mut batch: ViewBatch, cursor: u64) -> Result<(), Error> {
-        batch.put(Space::Meta, CURSOR_KEY, &cursor.to_le_bytes());
+        batch.put(Space::Meta, MATCHER_CURSOR_KEY, &cursor.to_le_bytes());
         self.context.view().write(batch)?;
         self.cursor.store(cursor, Ordering::Release);
         Ok(())

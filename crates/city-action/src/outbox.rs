@@ -207,6 +207,16 @@ pub fn reports(view: &View) -> Result<Vec<(SubscriptionKey, DeliveryReport)>, Er
     Ok(found)
 }
 
+/// How many rows wait, of all subscriptions.
+pub fn waiting(view: &View) -> Result<u64, Error> {
+    let mut rows = 0;
+    view.scan(Space::Outbox, &[ROW], &[ROW + 1], |_, _| {
+        rows += 1;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(rows)
+}
+
 /// Forgets a subscription: its rows, its dead letters and its report.
 pub fn forget(view: &View, key: &SubscriptionKey, batch: &mut ViewBatch) -> Result<(), Error> {
     for kind in [ROW, DEAD_LETTER, STATE] {

@@ -12,6 +12,7 @@ mod policy;
 mod target;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -97,6 +98,14 @@ impl Answer {
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
+}
+
+/// An answer whose head has come; its body may still be on its way.
+struct Begun {
+    target: Target,
+    answer: Answer,
+    incoming: Incoming,
+    _place: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
 /// How the body of an answer is taken.
@@ -190,6 +199,43 @@ impl Outbound {
         self.exchange(method, url, headers, body, timeout, Take::Whole { bytes_max }).await
     }
 
+    /// As `call` with a GET, for answers of any length: a good one goes to `see` piece by piece, and the
+    /// answer that is given then has no body. `pause` bounds the wait for its head and for each piece;
+    /// nothing more is taken from the connection while `see` is at work.
+    pub async fn download(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        pause: Duration,
+        mut see: impl FnMut(Bytes) -> ControlFlow<()>,
+    ) -> Result<Answer, Error> {
+        if let Some(name) = headers.keys().find(|name| is_ours(name)) {
+            return Err(Error::Header { name: name.to_string() });
+        }
+        let begun = self.begin(Method::GET, url, headers, Bytes::new(), pause).await?;
+        let Begun { target, mut answer, mut incoming, _place } = begun;
+        if !answer.is_success() {
+            let mut body = BytesMut::new();
+            let take = Take::Beginning { bytes_max: ANSWER_BYTES_KEPT };
+            let _ = tokio::time::timeout(pause, read(&mut incoming, &mut body, &take, &target)).await;
+            answer.body = body.freeze();
+            return Ok(answer);
+        }
+        let host = || target.host.to_string();
+        loop {
+            let frame = tokio::time::timeout(pause, incoming.frame()).await;
+            let late = |_| Error::TimedOut { host: host(), port: target.port, after: pause, stage: Stage::Answering };
+            let Some(frame) = frame.map_err(late)? else { return Ok(answer) };
+            let broken = |why| Error::Broken { host: host(), port: target.port, why };
+            let frame = frame.map_err(|why| explain(why.into(), broken))?;
+            if let Ok(data) = frame.into_data()
+                && see(data).is_break()
+            {
+                return Ok(answer);
+            }
+        }
+    }
+
     async fn exchange(
         &self,
         method: Method,
@@ -199,6 +245,32 @@ impl Outbound {
         timeout: Duration,
         take: Take,
     ) -> Result<Answer, Error> {
+        let deadline = Instant::now() + timeout;
+        let Begun { target, mut answer, mut incoming, _place } =
+            self.begin(method, url, headers, body, timeout).await?;
+        let mut body = BytesMut::new();
+        let reading = read(&mut incoming, &mut body, &take, &target);
+        match (tokio::time::timeout_at(deadline, reading).await, &take) {
+            (Ok(Ok(())), _) | (_, Take::Beginning { .. }) => {}
+            (Ok(Err(why)), Take::Whole { .. }) => return Err(why),
+            (Err(_), Take::Whole { .. }) => {
+                let (host, port) = (target.host.to_string(), target.port);
+                return Err(Error::TimedOut { host, port, after: timeout, stage: Stage::Answering });
+            }
+        }
+        answer.body = body.freeze();
+        Ok(answer)
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    async fn begin(
+        &self,
+        method: Method,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Begun, Error> {
         let target = Target::parse(url)?;
         self.inner.policy.check_host(&target.host, target.port)?;
         let deadline = Instant::now() + timeout;
@@ -228,16 +300,8 @@ impl Outbound {
         let retry_after = retry_after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-
-        let mut body = BytesMut::new();
-        let mut incoming = response.into_body();
-        let reading = read(&mut incoming, &mut body, &take, &target);
-        match (tokio::time::timeout_at(deadline, reading).await, &take) {
-            (Ok(Ok(())), _) | (_, Take::Beginning { .. }) => {}
-            (Ok(Err(why)), Take::Whole { .. }) => return Err(why),
-            (Err(_), Take::Whole { .. }) => return Err(give_up(Stage::Answering)),
-        }
-        Ok(Answer { status, content_type, retry_after, headers, body: body.freeze() })
+        let answer = Answer { status, content_type, retry_after, headers, body: Bytes::new() };
+        Ok(Begun { answer, incoming: response.into_body(), target, _place })
     }
 }
 

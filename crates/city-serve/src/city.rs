@@ -30,12 +30,14 @@ pub struct City {
 #[derive(Debug)]
 pub struct Readers {
     places: Semaphore,
+    /// A backup reads everything: one at a time.
+    pub backup: Arc<Semaphore>,
 }
 
 impl Default for Readers {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { places: Semaphore::new(2 * cores) }
+        Self { places: Semaphore::new(2 * cores), backup: Arc::new(Semaphore::new(1)) }
     }
 }
 

@@ -5,6 +5,7 @@
 //! `doors` the one list of operations, `frame` what happens around every request, `server` the
 //! socket, `problem` what is answered when something went wrong.
 
+mod backup;
 pub mod body;
 pub mod city;
 pub mod doors;

@@ -12,6 +12,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
+use crate::backup;
 use crate::city::City;
 use crate::doors::{Effect, Operation};
 use crate::ngsi_ld::{parse_query, permit_of, reading};
@@ -29,6 +30,7 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
     let undeletes = "/ops/v1/entities/{entityId}/undelete";
     let replays = "/ops/v1/subscriptions/{subscriptionId}/replay";
     vec![
+        Operation::new(door, ours, "backup", Method::GET, "/ops/v1/backup", Effect::Read, backup::backup),
         Operation::new(door, ours, "doctor", Method::GET, "/ops/v1/doctor", Effect::Read, doctor),
         Operation::new(door, ours, "export", Method::GET, "/ops/v1/export", Effect::Read, export),
         Operation::new(door, ours, "explain", Method::GET, "/ops/v1/explain", Effect::Read, explain),

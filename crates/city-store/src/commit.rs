@@ -25,6 +25,8 @@ const BATCH_REQUESTS_MAX: usize = 1_024;
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
 pub const WATERMARK_KEY: &[u8] = b"watermark";
+/// The matcher's place in the journal. It belongs to the outbox: a backup carries the two together.
+pub const MATCHER_CURSOR_KEY: &[u8] = b"cursor:matcher";
 
 /// Turns requests into records. Lives on the commit thread.
 pub trait Stager: Send + 'static {

@@ -5,6 +5,7 @@
 //! LOCK       held by the one process that has the folder open; says which
 //! journal/   the record of truth
 //! view/      state, indexes, history, outbox: made from the journal
+//! RESTORING  there while a restore fills the folder; with it the folder is not opened
 //! ```
 
 use std::fs::{File, OpenOptions};
@@ -22,11 +23,70 @@ pub const FORMAT: u32 = 2;
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
+
+/// Marks a folder that a restore has not finished.
+const RESTORING: &str = "RESTORING";
 
 impl Folder {
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let shown = path.display().to_string();
+        let folder = Self::locked(path)?;
+        if path.join(RESTORING).exists() {
+            return Err(Error::NotADataFolder { path: shown, why: "a restore into it did not finish" });
+        }
+        check_format(path, &shown)?;
+        folder.note_holder()?;
+        Ok(folder)
+    }
+
+    /// A new folder that a restore fills; `restored` makes it one that is opened.
+    pub fn restoring(path: &Path, format: u32) -> Result<Self, Error> {
+        let shown = path.display().to_string();
+        if format > FORMAT {
+            return Err(Error::NewerFormat { path: shown, found: format, known: FORMAT });
+        }
+        match std::fs::read_dir(path) {
+            Ok(mut entries) => {
+                if entries.next().is_some() {
+                    return Err(Error::NotEmpty { path: shown });
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("cannot list", shown)(error)),
+        }
+        let folder = Self::locked(path)?;
+        folder.note_holder()?;
+        write_number(path, RESTORING, 1).map_err(Error::io("cannot write RESTORING in", &shown))?;
+        write_number(path, "FORMAT", format).map_err(Error::io("cannot write FORMAT in", &shown))?;
+        Ok(folder)
+    }
+
+    /// The restore is done: from here on the folder is as any other.
+    pub fn restored(&self) -> Result<(), Error> {
+        let done = || {
+            std::fs::remove_file(self.path.join(RESTORING))?;
+            File::open(&self.path)?.sync_all()
+        };
+        done().map_err(Error::io("cannot finish the restore in", self.path.display().to_string()))
+    }
+
+    /// Takes away what a restore that failed has made, so that the next one finds the folder empty.
+    pub fn abandon(self) -> Result<(), Error> {
+        let away = || {
+            for folder in [self.journal_path(), self.view_path()] {
+                if folder.exists() {
+                    std::fs::remove_dir_all(folder)?;
+                }
+            }
+            // The mark goes last: without it a rest would look like a store.
+            ["FORMAT", "LOCK", RESTORING].iter().try_for_each(|name| std::fs::remove_file(self.path.join(name)))
+        };
+        away().map_err(Error::io("cannot clear", self.path.display().to_string()))
+    }
+
+    fn locked(path: &Path) -> Result<Self, Error> {
         let shown = path.display().to_string();
         std::fs::create_dir_all(path).map_err(Error::io("cannot make", &shown))?;
         let mut lock = OpenOptions::new()
@@ -47,13 +107,17 @@ impl Folder {
             }
             Err(std::fs::TryLockError::Error(source)) => return Err(Error::io("cannot lock", shown)(source)),
         }
-        check_format(path, &shown)?;
+        Ok(Self { path: path.to_owned(), lock })
+    }
+
+    /// Says in the lock who has it.
+    fn note_holder(&self) -> Result<(), Error> {
         let note = format!("process {}\n", std::process::id());
+        let mut lock = &self.lock;
         lock.set_len(0)
             .and_then(|()| lock.rewind())
             .and_then(|()| lock.write_all(note.as_bytes()))
-            .map_err(Error::io("cannot write the lock in", &shown))?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+            .map_err(Error::io("cannot write the lock in", self.path.display().to_string()))
     }
 
     #[must_use]
@@ -77,7 +141,7 @@ fn check_format(path: &Path, shown: &str) -> Result<(), Error> {
     match std::fs::read_to_string(&file) {
         Ok(text) => match text.trim().parse::<u32>() {
             Ok(FORMAT) => Ok(()),
-            Ok(found) if found < FORMAT => write_format(path).map_err(Error::io("cannot write FORMAT in", shown)),
+            Ok(found) if found < FORMAT => write_number(path, "FORMAT", FORMAT).map_err(Error::io("cannot write FORMAT in", shown)),
             Ok(found) => Err(Error::NewerFormat { path: shown.to_owned(), found, known: FORMAT }),
             Err(_) => {
                 Err(Error::NotADataFolder { path: shown.to_owned(), why: "its file FORMAT does not hold a number" })
@@ -90,18 +154,18 @@ fn check_format(path: &Path, shown: &str) -> Result<(), Error> {
             if strangers {
                 return Err(Error::NotADataFolder { path: shown.to_owned(), why: "it has files but no file FORMAT" });
             }
-            write_format(path).map_err(Error::io("cannot write FORMAT in", shown))
+            write_number(path, "FORMAT", FORMAT).map_err(Error::io("cannot write FORMAT in", shown))
         }
         Err(error) => Err(Error::io("cannot read FORMAT in", shown)(error)),
     }
 }
 
-/// In one piece: a folder whose FORMAT is half written would be none.
-fn write_format(path: &Path) -> std::io::Result<()> {
-    let new = path.join("FORMAT.new");
+/// A file with one number, durable and in one piece: a half-written FORMAT would be none.
+fn write_number(folder: &Path, name: &str, number: u32) -> std::io::Result<()> {
+    let new = folder.join(format!("{name}.new"));
     let mut file = File::create(&new)?;
-    writeln!(file, "{FORMAT}")?;
+    writeln!(file, "{number}")?;
     file.sync_all()?;
-    std::fs::rename(&new, path.join("FORMAT"))?;
-    File::open(path)?.sync_all()
+    std::fs::rename(&new, folder.join(name))?;
+    File::open(folder)?.sync_all()
 }

@@ -111,6 +111,61 @@ pub fn records_of(body: &[u8]) -> Result<Vec<&[u8]>, String> {
     Ok(records)
 }
 
+/// One frame as it lies in a segment, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WholeFrame {
+    pub first_lsn: u64,
+    pub records: u32,
+    bytes: Vec<u8>,
+}
+
+impl WholeFrame {
+    /// The frame that `bytes` begin with.
+    pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
+        let header = read_frame_header(bytes).ok_or("no frame begins here")?;
+        let whole = bytes.get(..FRAME_HEADER_BYTES + header.body_bytes).ok_or("a frame is cut")?;
+        if !frame_is_valid(&header, whole, &whole[FRAME_HEADER_BYTES..]) {
+            return Err("the checksum of a frame does not match");
+        }
+        Ok(Self { first_lsn: header.first_lsn, records: header.records, bytes: whole.to_vec() })
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    #[must_use]
+    pub fn last_lsn(&self) -> u64 {
+        (self.first_lsn + u64::from(self.records)).saturating_sub(1)
+    }
+
+    /// Its records with their places.
+    pub fn records(&self) -> Result<Vec<(u64, &[u8])>, String> {
+        let records = records_of(&self.bytes[FRAME_HEADER_BYTES..])?;
+        if records.len() != self.records as usize {
+            return Err("a frame holds another number of records than it says".to_owned());
+        }
+        Ok((self.first_lsn..).zip(records).collect())
+    }
+
+    /// A frame with those of its records that lie between; `None` where none does.
+    pub fn between(self, first_lsn: u64, last_lsn: u64) -> Result<Option<Self>, String> {
+        if first_lsn <= self.first_lsn && self.last_lsn() <= last_lsn {
+            return Ok(Some(self));
+        }
+        let kept: Vec<(u64, Vec<u8>)> = (self.records()?.into_iter())
+            .filter(|(lsn, _)| (first_lsn..=last_lsn).contains(lsn))
+            .map(|(lsn, record)| (lsn, record.to_vec()))
+            .collect();
+        let Some((first_lsn, _)) = kept.first() else { return Ok(None) };
+        let (first_lsn, records): (u64, Vec<Vec<u8>>) =
+            (*first_lsn, kept.into_iter().map(|(_, record)| record).collect());
+        let bytes = encode_frame(first_lsn, &records);
+        Ok(Some(Self { first_lsn, records: records.len() as u32, bytes }))
+    }
+}
+
 /// Whether a whole valid frame with an lsn of at least `lsn_min` starts anywhere in `bytes`.
 #[must_use]
 pub fn holds_valid_frame(bytes: &[u8], lsn_min: u64) -> bool {

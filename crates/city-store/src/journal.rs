@@ -4,6 +4,9 @@
 //! followers read them from a cursor of their own, the newest from memory, older ones from disk.
 //! Positions are *lsn*s, dense from 1 over all tenants; outsiders see (tenant, seq) instead.
 
+mod copy;
+mod segment;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +21,8 @@ use crate::frame::{
 };
 use crate::record::Record;
 use crate::{Error, error_len};
+pub use copy::JournalCopy;
+use segment::read_frames;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -91,7 +96,7 @@ pub struct Opened {
     pub last_lsn: u64,
 }
 
-fn segment_name(first_lsn: u64) -> String {
+pub(crate) fn segment_name(first_lsn: u64) -> String {
     format!("{first_lsn:020}.journal")
 }
 
@@ -323,48 +328,6 @@ fn new_segment(shared: &Shared, first_lsn: u64) -> Result<Box<dyn DiskFile>, Err
 
 fn damaged(disk: &dyn Disk, name: &str, offset: u64, what: &str) -> Error {
     Error::JournalDamaged { file: disk.describe(name), offset, what: what.to_owned() }
-}
-
-struct Frames {
-    next_lsn: u64,
-    index: Vec<(u64, u64)>,
-    broken_at: Option<u64>,
-    valid_behind: bool,
-}
-
-/// Reads a whole segment, checking every frame, and indexes it.
-fn read_frames(disk: &dyn Disk, name: &str, first_lsn: u64) -> Result<Frames, Error> {
-    let mut frames = Frames { next_lsn: first_lsn, index: Vec::new(), broken_at: None, valid_behind: false };
-    let path = || disk.describe(name);
-    let file = disk.open(name).map_err(Error::io("cannot open", path()))?;
-    let mut bytes = vec![0; error_len(&*file, disk, name)? as usize];
-    let read = file.read_at(0, &mut bytes).map_err(Error::io("cannot read", path()))?;
-    bytes.truncate(read);
-    let mut offset = SEGMENT_HEADER_BYTES as usize;
-    let mut last_index = 0;
-    while offset < bytes.len() {
-        let header = read_frame_header(&bytes[offset..]);
-        let body =
-            header.and_then(|h| bytes.get(offset + FRAME_HEADER_BYTES..offset + FRAME_HEADER_BYTES + h.body_bytes));
-        match (header, body) {
-            (Some(header), Some(body))
-                if header.first_lsn == frames.next_lsn && frame_is_valid(&header, &bytes[offset..], body) =>
-            {
-                if last_index == 0 || (offset - last_index) as u64 >= INDEX_STRIDE_BYTES {
-                    frames.index.push((header.first_lsn, offset as u64));
-                    last_index = offset;
-                }
-                frames.next_lsn += u64::from(header.records);
-                offset += FRAME_HEADER_BYTES + header.body_bytes;
-            }
-            _ => {
-                frames.broken_at = Some(offset as u64);
-                frames.valid_behind = holds_valid_frame(&bytes[offset + 1..], frames.next_lsn);
-                break;
-            }
-        }
-    }
-    Ok(frames)
 }
 
 /// A follower's way to the journal; cheap to clone.

@@ -5,6 +5,7 @@
 //! batch carrying the watermark up to which it has followed. At open, what lies behind the
 //! watermark is replayed. Only this room touches disk.
 
+pub mod backup;
 pub mod clock;
 pub mod codec;
 pub mod commit;
@@ -63,6 +64,21 @@ pub enum Error {
         "STO-010 No space left: {free_bytes} bytes are free under {path}, and {reserve_bytes} are kept in reserve."
     )]
     DiskFull { path: String, free_bytes: u64, reserve_bytes: u64 },
+    #[error("STO-021 The backup is damaged: {file}: {what}. Use another backup, or an older base of this one.")]
+    BackupDamaged { file: String, what: String },
+    #[error(
+        "STO-022 The backup {file} has format {found}; this renkei reads up to {known}. \
+         Restore it with the release that made it, or a later one."
+    )]
+    BackupNewer { file: String, found: u32, known: u32 },
+    #[error("STO-023 {path} is not a backup: {why}.")]
+    NotABackup { path: String, why: String },
+    #[error("STO-024 {path} is not empty. A store is restored into a new or an empty folder, so that nothing is lost.")]
+    NotEmpty { path: String },
+    #[error("STO-025 The state of {asked} cannot be restored: {why}.")]
+    NotCovered { asked: String, why: String },
+    #[error("STO-026 The backup cannot be continued: {why}. Make a new base.")]
+    BackupNotContinued { why: String },
 }
 
 impl Error {

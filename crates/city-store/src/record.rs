@@ -254,6 +254,19 @@ impl Record {
         out.bytes
     }
 
+    /// The time of an encoded record, without the rest of it.
+    pub fn peek_time(bytes: &[u8]) -> Result<Time, Error> {
+        let mut fields = Reader::new(bytes);
+        while !fields.is_empty() {
+            let number = fields.u8()?;
+            let field = fields.raw()?;
+            if number == tag::TIME {
+                return Ok(Time::from_micros(Reader::new(field).int()?));
+            }
+        }
+        Err(Error::Undecodable("a record has no time".to_owned()))
+    }
+
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let mut record = Self {
             tenant: 0,

@@ -4,11 +4,15 @@
 //! and as a whole, and is not synced: the journal can always make it again. Every value carries
 //! a checksum over its key and itself, so that a flipped bit is refused and never served.
 
+mod whole;
+
 use std::ops::{ControlFlow, Deref};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+
+pub use whole::Put;
 
 use crate::Error;
 
@@ -261,15 +265,7 @@ impl View {
 
     /// Reads every stored value against its checksum; how many there are.
     pub fn check(&self) -> Result<u64, Error> {
-        let mut values = 0;
-        for space in SPACES {
-            for guard in self.keyspace(space).iter() {
-                let (key, value) = guard.into_inner().map_err(engine)?;
-                verified(space, &key, value)?;
-                values += 1;
-            }
-        }
-        Ok(values)
+        Ok(self.check_each()?.into_iter().map(|(_, values)| values).sum())
     }
 
     pub fn disk_bytes(&self) -> Result<u64, Error> {

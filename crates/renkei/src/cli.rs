@@ -41,6 +41,10 @@ pub enum Command {
     Subscriptions(crate::subscriptions::Options),
     /// Take back the deletion of an entity
     Undelete(crate::undelete::Options),
+    /// Take a backup of a running server, look at backups, verify them
+    Backup(crate::backup::Options),
+    /// Make a data folder from a backup, and verify it
+    Restore(crate::restore::Options),
     /// Say how a server or a data folder fares, and what to do
     Doctor(crate::doctor::Options),
     /// Put load on a running server and print what was measured as JSON

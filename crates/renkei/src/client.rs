@@ -1,5 +1,6 @@
 //! The command line is a client of a running server, over the same doors as everybody.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +72,23 @@ impl Client {
 
     pub fn get(&self, path: &str) -> Result<Answer> {
         self.block_on(self.caller.call(Method::GET, path, Bytes::new(), None))
+    }
+
+    /// A good answer's body goes to `see` piece by piece, however long it is. A busy server is asked again.
+    pub fn download(&self, path: &str, mut see: impl FnMut(Bytes) -> ControlFlow<()>) -> Result<Answer> {
+        let url = format!("{}{path}", self.caller.base);
+        for _ in 0..BUSY_TRIES_MAX {
+            let headers = self.caller.headers.clone();
+            let answer = self.block_on(self.caller.outbound.download(&url, headers, PATIENCE, &mut see));
+            let answer = answer.with_context(|| {
+                format!("Is a server running at {}? Start one with `renkei serve`", self.caller.base)
+            })?;
+            if !matches!(answer.status, 429 | 503) {
+                return Ok(answer);
+            }
+            std::thread::sleep(answer.retry_after.unwrap_or(BUSY_WAIT).min(BUSY_WAIT_MAX));
+        }
+        bail!("The server at {} stayed busy", self.caller.base)
     }
 
     pub fn post(&self, path: &str, body: impl Into<Bytes>, content_type: &'static str) -> Result<Answer> {

@@ -1,6 +1,7 @@
 //! The City OS in one binary. What each command does stands in the module of its name; here is
 //! the table of contents.
 
+mod backup;
 mod bench;
 mod city;
 mod cli;
@@ -12,6 +13,7 @@ mod export;
 mod import;
 mod query;
 mod reference;
+mod restore;
 mod serve;
 mod sql;
 mod subscriptions;
@@ -76,6 +78,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Sql(options) => sql::run(&options),
         Command::Subscriptions(options) => subscriptions::run(&options),
         Command::Undelete(options) => undelete::run(&options),
+        Command::Backup(options) => backup::run(&options),
+        Command::Restore(options) => restore::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Bench(options) => {
             if let Err(error) = options.check() {

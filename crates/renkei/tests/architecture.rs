@@ -39,6 +39,8 @@ const ROOMS: &[(&str, u8, &str)] = &[
 const KEPT_LIBRARIES: &[(&str, &[&str], &str)] = &[
     ("fjall", &["city-store"], "state lies under the room that keeps the journal beside it"),
     ("rustix", &["city-store"], "free space of the disk"),
+    ("lz4_flex", &["city-store"], "how a backup is pressed is part of its format"),
+    ("ring", &["renkei"], "the manifest of a backup; TLS brings its own"),
     ("hyper-rustls", &["city-outbound"], "who connects outside is in one place, behind one allow-list"),
     ("datafusion", &["city-sql"], "the query engine sees only the tables that the permit shows"),
     ("axum", &["city-serve"], "doors are in one list"),
@@ -71,6 +73,7 @@ const DISK_FILES: &[(&str, &str)] = &[
     ("renkei/src/config.rs", "the configuration file"),
     ("renkei/src/import.rs", "the files that a person names, and their rejects"),
     ("renkei/src/export.rs", "the file that a person names with --out"),
+    ("renkei/src/backup/shelf.rs", "the folder of backups that a person names"),
     ("renkei/src/demo/mod.rs", "the temporary folder of a demo without --data"),
     ("renkei/src/bench/process.rs", "/proc of the measured server"),
 ];

@@ -25,6 +25,7 @@ use crate::problem::Problem;
 
 pub use problems::said;
 pub use query::parse_query;
+pub use request::TENANT;
 pub use then::stood_at;
 
 /// Every operation of this door.
