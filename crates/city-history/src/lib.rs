@@ -7,6 +7,7 @@
 
 mod follow;
 mod row;
+mod silent;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,10 +19,11 @@ use city_model::{Instance, Time};
 use city_store::codec::{Reader, read_dataset, read_instance};
 use city_store::record::LIVE_BRANCH;
 use city_store::view::after_prefix;
-use city_store::{JournalReader, Space, TermNo, Terms, View};
+use city_store::{JournalReader, Lag, Space, TermNo, Terms, View};
 
 use follow::Follower;
 use row::{attribute_prefix, entity_prefix, range_of, series_prefix};
+pub use silent::{Silent, SilentReport};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -78,6 +80,17 @@ impl History {
     #[must_use]
     pub fn behind(&self) -> u64 {
         self.journal.durable().saturating_sub(self.follower.cursor())
+    }
+
+    /// How many records those are, and how old.
+    pub fn lag(&self) -> Result<Lag, Error> {
+        Ok(self.journal.lag(self.follower.cursor())?)
+    }
+
+    /// Why nothing new comes into the past any more, if so.
+    #[must_use]
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.follower.failure()
     }
 
     /// The newest record: what a read that begins now must see.

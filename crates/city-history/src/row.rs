@@ -59,6 +59,11 @@ fn sortable(micros: i64) -> [u8; 8] {
     (micros as u64 ^ (1 << 63)).to_be_bytes()
 }
 
+/// The part of a key that all rows of a series begin with.
+pub fn series_of(key: &[u8]) -> Result<&[u8], Error> {
+    key.get(..TIME_AT).ok_or_else(too_short)
+}
+
 pub fn attribute_of(key: &[u8]) -> Result<TermNo, Error> {
     Ok(TermNo(u32_at(key, ATTRIBUTE_AT)?))
 }

@@ -8,7 +8,7 @@ use city_history::History;
 use city_model::{Cause, Permit, TenantName, Time};
 use city_ngsi_ld::ContextStore;
 use city_outbound::Outbound;
-use city_store::Clock;
+use city_store::{Clock, DiskWatch};
 use city_trust::Trust;
 use tokio::sync::Semaphore;
 
@@ -21,6 +21,7 @@ pub struct City {
     pub contexts: Arc<ContextStore>,
     pub outbound: Outbound,
     pub clock: Arc<dyn Clock>,
+    pub disk: DiskWatch,
     pub readers: Readers,
 }
 
