@@ -7,7 +7,9 @@
 
 pub mod body;
 pub mod city;
+mod doctor;
 pub mod doors;
+pub mod files;
 pub mod frame;
 pub mod link;
 pub mod media;
