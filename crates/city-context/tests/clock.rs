@@ -8,7 +8,7 @@ use city::{City, meter, value};
 use city_model::{Change, Time, Value};
 
 const YEAR_MICROS: i64 = 365 * 24 * 3_600 * 1_000_000;
-const SEEDS_DEFAULT: u64 = 40;
+const SEEDS_DEFAULT: u64 = 10;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 struct Dice(u64);
