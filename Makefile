@@ -6,7 +6,7 @@ ARGS ?=
 RENKEI_DATA ?= $(abspath ../shared/data)
 export RENKEI_DATA
 
-.PHONY: help demo test torture bench setup reference
+.PHONY: help demo test torture bench package setup reference
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */make \1|/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -21,14 +21,18 @@ test: ## Everything that must be green; the first time some 15 minutes on two co
 	@tools/setup.sh test
 	@tools/test.sh
 
-torture: ## The same faults at full size: 300 kills, 2,000 disks, 10^6 random cases; hours
+torture: ## The same faults at full size: 300 kills, 2,000 disks, 10^4 flipped bits, 10^6 inputs; hours
 	@tools/setup.sh test
-	@tools/torture.sh
+	@tools/torture.sh $(ARGS)
 
 bench: ## Renkei beside the PostgreSQL floor, into docs/reference/benchmarks.md; some 15 minutes, --quick for 5
 	@tools/setup.sh build
 	@tools/step.sh "Building the release binary" cargo build --release --locked -p renkei
 	@python3 bench/run.py $(ARGS)
+
+package: ## The Debian package of the release, into target/package; some 15 minutes on two cores
+	@tools/setup.sh build
+	@tools/package.sh
 
 setup: ## Only what the other targets begin with: look for tools, install what is missing
 	@tools/setup.sh test

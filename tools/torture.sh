@@ -1,16 +1,54 @@
 #!/bin/sh
 # The faults of `make test` at full size. Every step can be run alone; a failing seed is printed by its test.
+#   tools/torture.sh [STEP…]      kills disks clocks flips inputs cases data; without one, all of them
 set -eu
 cd "$(dirname "$0")/.."
 step=tools/step.sh
 kills=${RENKEI_KILLS:-300}
 seeds=${RENKEI_SEEDS:-1..2001}
+flips=${RENKEI_FLIPS:-10000}
+inputs=${RENKEI_INPUTS:-1000000}
 cases=${PROPTEST_CASES:-1000000}
+# Only where it is named: a test that repeats one input must not be given a range of disks.
+unset RENKEI_SEEDS
+steps=${*:-kills disks clocks flips inputs cases data}
 
 $step "Building the binary" cargo build --profile ci --locked -p renkei
-$step "$kills kills at random moments" env RENKEI_KILLS="$kills" cargo test --profile ci --locked -p e2e-tests --test kill -- --nocapture
-$step "Disks that drop, tear and reorder, seeds $seeds" \
-    env RENKEI_SEEDS="$seeds" cargo test --profile ci --locked -p city-context --test durability -- --nocapture
-$step "Random cases in the pure rooms, $cases each" \
-    env PROPTEST_CASES="$cases" cargo test --profile ci --locked -p city-model -p city-ngsi-ld -p city-ingest
-$step "Real city data, whole files" env RENKEI_FULL=1 cargo test --profile ci --locked -p e2e-tests --test koto -- --nocapture
+for one in $steps; do
+    case $one in
+    kills)
+        $step "$kills kills at random moments" env RENKEI_KILLS="$kills" \
+            cargo test --profile ci --locked -p e2e-tests --test kill -- --nocapture
+        ;;
+    disks)
+        $step "Disks that drop, tear and reorder, seeds $seeds" env RENKEI_SEEDS="$seeds" \
+            cargo test --profile ci --locked -p city-context --test durability -- --nocapture
+        ;;
+    clocks)
+        $step "Clocks that jump by a year, seeds $seeds" env RENKEI_SEEDS="$seeds" \
+            cargo test --profile ci --locked -p city-context --test clock -- --nocapture
+        ;;
+    flips)
+        $step "$flips flipped bits, each in a data folder of its own (some 45 minutes)" env RENKEI_FLIPS="$flips" \
+            cargo test --profile ci --locked -p e2e-tests --test life flipped_bit -- --nocapture
+        ;;
+    inputs)
+        $step "$inputs broken inputs for every reader (hours)" env RENKEI_INPUTS="$inputs" \
+            cargo test --profile ci --locked -p fuzz --test inputs -- --nocapture
+        $step "$inputs broken configuration files" env RENKEI_INPUTS="$inputs" \
+            cargo test --profile ci --locked -p renkei --bin renkei no_file_breaks -- --nocapture
+        ;;
+    cases)
+        $step "Random cases in the pure rooms, $cases each" env PROPTEST_CASES="$cases" \
+            cargo test --profile ci --locked -p city-model -p city-ngsi-ld -p city-ingest
+        ;;
+    data)
+        $step "Real city data, whole files" env RENKEI_FULL=1 \
+            cargo test --profile ci --locked -p e2e-tests --test koto -- --nocapture
+        ;;
+    *)
+        echo "torture: there is no step $one" >&2
+        exit 2
+        ;;
+    esac
+done

@@ -112,6 +112,12 @@ impl Server {
         Self::spawn(command(arguments))
     }
 
+    /// Starts a program that ends in running the binary, such as one of another root, and waits for nothing.
+    #[must_use]
+    pub fn launch_program(program: &str, arguments: &[&str]) -> Self {
+        Self::spawn(clean(Command::new(program), arguments))
+    }
+
     /// Starts `renkei serve` through another program (`unshare …`) that ends in running it.
     pub fn try_start_through(program: &str, before: &[&str], data: &Path, further: &[&str]) -> Result<Self, Ended> {
         let binary = binary();

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 use e2e_tests::{Client, ENTITIES, Server, eventually, run};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn demo(further: &[&str]) -> Server {
     let mut arguments = vec!["demo", "--listen", "127.0.0.1:0"];
@@ -117,4 +117,67 @@ fn a_kept_town_goes_on_where_it_was_left() {
     let mut server = demo(&["--data", data]);
     assert_eq!(count(&server.client()), before);
     assert_eq!(server.stop_with("TERM").code(), Some(0));
+}
+
+fn doctor(server: &Server) -> Value {
+    let ended = run(&["doctor", "--url", &server.url(), "--json"]);
+    serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+}
+
+/// The demo's clock runs faster than ours, so that a sensor is silent for long while somebody looks.
+#[test]
+fn the_doctor_tells_of_a_sensor_that_fell_silent_and_not_of_those_that_go_on() {
+    let server = demo(&[]);
+    let client = server.client();
+    let id = "urn:ngsi-ld:Simulated:Quiet";
+    let path = format!("{ENTITIES}/{id}");
+    let quiet = json!({"id": id, "type": "SimulatedSensor", "level": {"type": "Property", "value": 0}});
+    let _ = client.post(ENTITIES, &quiet).expect(201);
+    let modified_at = || {
+        let entity = client.get(&format!("{path}?options=sysAttrs")).json_of(200);
+        entity["modifiedAt"].as_str().unwrap().to_owned()
+    };
+    // Readings as they are made: observed at the town's present time, which the server tells itself.
+    for value in 1..8 {
+        let now = modified_at();
+        let reading = json!({"level": {"type": "Property", "value": value, "observedAt": now}});
+        assert_eq!(client.patch(&format!("{path}/attrs"), &reading).status, 204);
+        // The next one is observed later: the town's clock has gone on.
+        eventually("the town's clock goes on", || {
+            assert!(
+                client.post(&format!("{path}/attrs"), &json!({"seen": {"type": "Property", "value": 1}})).status < 300
+            );
+            (modified_at() > now).then_some(())
+        });
+    }
+    let report = eventually("the doctor tells of the silent sensor", || {
+        let report = doctor(&server);
+        let silent = report["silentSensors"].as_array().unwrap();
+        silent.iter().any(|sensor| sensor["id"] == id).then_some(report)
+    });
+    let silent = report["silentSensors"].as_array().unwrap();
+    let own = silent.iter().find(|sensor| sensor["id"] == id).unwrap();
+    assert_eq!(own["attribute"], "level", "{own}");
+    assert!(
+        own["silentSeconds"].as_i64().unwrap() > 600 && own["advice"].as_str().unwrap().contains("sensor"),
+        "{own}"
+    );
+    assert!(report["seriesJudged"].as_u64().unwrap() > silent.len() as u64, "the others go on: {report}");
+    let told = run(&["doctor", "--url", &server.url()]);
+    assert!(told.out.contains(" silent of ") && told.out.contains(": silent for "), "{}", told.out);
+}
+
+#[test]
+fn the_doctor_tells_how_long_the_disk_lasts_once_a_day_was_seen() {
+    let server = demo(&["--speed", "3600"]);
+    let first = doctor(&server);
+    assert_eq!(first["disk"]["daysLeft"], Value::Null, "{first}");
+    assert!(first["disk"]["hoursSeen"].as_i64().unwrap() < 24, "{first}");
+    let disk = eventually("a day of sizes was seen", || {
+        let disk = doctor(&server)["disk"].clone();
+        disk["growthBytesPerDay"].is_number().then_some(disk)
+    });
+    assert_eq!(disk["hoursSeen"], Value::Null, "{disk}");
+    let grows = disk["growthBytesPerDay"].as_f64().unwrap() > 0.0;
+    assert_eq!(disk["daysLeft"].as_f64().is_some_and(|days| days > 0.0), grows, "{disk}");
 }

@@ -539,6 +539,50 @@ fn a_flood_of_large_bodies_leaves_the_memory_bounded() {
     assert_eq!(city.client.get(&format!("{ENTITIES}/urn:ngsi-ld:Thing:1")).status, 200);
 }
 
+/// What one body may add to the server's memory while it is read.
+const BODY_OF_VALUES_BYTES_MAX: u64 = 320 << 20;
+
+#[test]
+fn a_body_of_bare_numbers_is_refused_for_their_number_and_one_within_the_bound_is_taken() {
+    const VALUES_MAX: usize = 1_000_000;
+    let city = city();
+    let numbers = |count: usize| {
+        let list = format!("[{}1]", "1,".repeat(count - 1));
+        format!(
+            "{{\"id\":\"urn:ngsi-ld:Thing:2\",\"type\":\"Thing\",\"level\":{{\"type\":\"Property\",\"value\":{list}}}}}"
+        )
+    };
+    let before = city.server.resident_bytes();
+    let mut peak = before;
+    let mut send = |path: &str, body: String| {
+        let client = city.server.client();
+        std::thread::scope(|scope| {
+            let sent = scope.spawn(move || client.request("POST", path).body("application/json", body).answer());
+            while !sent.is_finished() {
+                peak = peak.max(city.server.resident_bytes());
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            sent.join().unwrap()
+        })
+    };
+    let most = (BODY_BYTES_MAX - 200) / 2;
+    let nested = format!("[{}1]", "{\"a\":[1]},".repeat(BODY_BYTES_MAX / 12));
+    for (path, body) in [
+        (ENTITIES.to_owned(), numbers(most)),
+        (format!("{OPERATIONS}/upsert"), format!("[{}]", numbers(most))),
+        (SUBSCRIPTIONS.to_owned(), numbers(most)),
+        (TEMPORAL.to_owned(), numbers(VALUES_MAX)),
+        (format!("{OPERATIONS}/create"), nested),
+    ] {
+        let answer = send(&path, body);
+        assert_eq!(assert_clear(&path, &answer, &[413], &VALUES_MAX.to_string()), "SRV-015");
+    }
+    let answer = send(ENTITIES, numbers(VALUES_MAX - 20));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    println!("resident: {} MiB before, {} MiB at the peak", before >> 20, peak >> 20);
+    assert!(peak < before + BODY_OF_VALUES_BYTES_MAX, "from {before} to {peak} bytes");
+}
+
 /// Each connection holds back the last byte of a body at the bound: what waits must be bounded too.
 #[test]
 fn bodies_that_never_end_leave_the_memory_bounded() {

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use e2e_tests::{
-    Client, ENTITIES, Ended, OPERATIONS, Random, Server, TEMPORAL, copy_folder, encode, eventually, files_below, run,
-    signal, skipped,
+    Client, ENTITIES, Ended, OPERATIONS, Random, SUBSCRIPTIONS, Server, TEMPORAL, copy_folder, encode, eventually,
+    files_below, path_with, run, signal, skipped,
 };
 use serde_json::{Value, json};
 
-/// Flipped bits that are tried, each on a copy of its own.
-const FLIPS: usize = 40;
+/// Flipped bits that are tried, each on a copy of its own; `RENKEI_FLIPS` sets another number.
+const FLIPS_DEFAULT: u64 = 100;
 
 fn thing(number: usize, value: u64) -> Value {
     json!({
@@ -51,6 +51,7 @@ fn a_data_folder_of_a_newer_version_is_refused() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.contains(folder.path().to_str().unwrap()), "{}", ended.err);
     assert!(ended.err.contains(&(known + 1).to_string()) && ended.err.contains(&known.to_string()), "{}", ended.err);
+    assert!(ended.err.contains("STO-006") && ended.err.contains("put back a copy"), "{}", ended.err);
     std::fs::write(&format, format!("{known}\n")).unwrap();
     Server::start(folder.path()).stop();
 }
@@ -156,6 +157,39 @@ fn the_log_of_a_server_that_nobody_watches_has_no_colours() {
 }
 
 #[test]
+fn a_log_file_is_put_aside_when_full_and_stays_within_its_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("renkei.log");
+    let city = folder.path().join("city");
+    let bound = ["--log-file", log.to_str().unwrap(), "--log-file-mib", "1", "--log-files", "2", "--log", "trace"];
+    let serve = ["serve", "--data", city.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let mut server = Server::launch(&[&serve[..], &bound].concat());
+    server.wait_until_ready().unwrap();
+    let client = server.client();
+    let aside = |number: u32| folder.path().join(format!("renkei.log.{number}"));
+    // Until the first file that was put aside has gone, too.
+    let mut first = None;
+    for _ in 0..200_000 {
+        assert_eq!(client.get("/health/live").status, 200);
+        let Ok(metadata) = aside(1).metadata() else { continue };
+        let modified = metadata.modified().unwrap();
+        if *first.get_or_insert(modified) != modified {
+            break;
+        }
+    }
+    assert!(first.is_some_and(|first| aside(1).metadata().unwrap().modified().unwrap() != first));
+    server.stop();
+    assert!(!aside(2).exists());
+    let texts = [&aside(1), &log].map(|file| std::fs::read_to_string(file).unwrap());
+    for text in &texts {
+        assert!(text.len() <= 1 << 20 && text.ends_with('\n') && !text.contains('\u{1b}'), "{} bytes", text.len());
+    }
+    assert!(texts.concat().contains("stopped"));
+    let ended = Server::try_start(&city, &["--log-file", "/nowhere/at/all.log"]).err().unwrap();
+    assert!(ended.code == Some(1) && ended.err.contains("/nowhere/at/all.log"), "{ended:?}");
+}
+
+#[test]
 fn doctor_tells_how_a_server_fares_and_what_a_folder_holds() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
@@ -165,6 +199,10 @@ fn doctor_tells_how_a_server_fares_and_what_a_folder_holds() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let report: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!((&report["healthy"], &report["tenants"][0]["entities"]), (&json!(true), &json!(1)));
+    assert!(report["disk"]["freeBytes"].as_u64().unwrap() > report["disk"]["reserveBytes"].as_u64().unwrap());
+    assert_eq!((&report["disk"]["daysLeft"], &report["disk"]["growthBytesPerDay"]), (&Value::Null, &Value::Null));
+    let ended = run(&["doctor", "--url", &url]);
+    assert!(ended.out.starts_with("healthy\n") && ended.out.contains("not known yet: 0 of 24 hours"), "{ended:?}");
     server.stop();
     let ended = run(&["doctor", "--url", &url]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -199,6 +237,9 @@ fn below_the_reserve_writes_are_refused_with_507_and_reads_go_on() {
     let client = server.client();
     let problem = client.post(ENTITIES, &thing(2, 1)).json_of(507);
     assert_eq!(problem["code"], "CTX-002", "{problem}");
+    let ended = run(&["doctor", "--url", &server.url()]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.out.contains("! disk: Writes are refused") && ended.out.contains("Free some space"), "{ended:?}");
     assert_eq!(client.get(&format!("{ENTITIES}/urn:ngsi-ld:Thing:1")).json_of(200)["level"]["value"], 7);
     assert_eq!(client.get(&format!("{ENTITIES}/urn:ngsi-ld:Thing:2")).status, 404);
     server.stop();
@@ -296,6 +337,7 @@ fn a_disk_that_another_program_fills_to_the_last_byte_refuses_writes_until_there
 struct Known {
     entities: BTreeMap<String, Value>,
     past: Value,
+    endpoint: Value,
 }
 
 const THINGS: usize = 120;
@@ -309,7 +351,11 @@ fn make_city(folder: &Path) -> Known {
             assert!(client.post(&format!("{OPERATIONS}/upsert"), &Value::from(batch)).status < 300);
         }
     }
-    let known = Known { entities: list(&client).unwrap(), past: past(&client, 5).unwrap() };
+    // Of things that never come, so that nothing is sent.
+    let endpoint = json!("http://127.0.0.1:9/never");
+    let subscription = json!({"type": "Subscription", "entities": [{"type": "Nothing"}], "notification": {"endpoint": {"uri": endpoint}}});
+    let _ = client.post(SUBSCRIPTIONS, &subscription).expect(201);
+    let known = Known { entities: list(&client).unwrap(), past: past(&client, 5).unwrap(), endpoint };
     assert_eq!(known.entities.len(), THINGS);
     // History has followed, so that its pages are on the disk too.
     server.stop();
@@ -368,12 +414,27 @@ fn assert_never_wrong(what: &str, outcome: Result<Server, Ended>, known: &Known)
         Some(found) => assert_eq!(found, known.past, "{what}: a wrong past"),
         None => outcome = "refused to answer",
     }
+    // What the indexes were made of.
+    let answer =
+        client.get(&path_with(ENTITIES, &[("type", "Thing"), ("q", "level==2"), ("limit", "0"), ("count", "true")]));
+    if answer.status < 500 {
+        assert_eq!(answer.expect(200).header("ngsild-results-count"), Some("120"), "{what}: a wrong count");
+    }
+    let answer = client.get(SUBSCRIPTIONS);
+    if answer.status < 500 {
+        let listed = answer.json_of(200);
+        assert_eq!(
+            listed[0]["notification"]["endpoint"]["uri"], known.endpoint,
+            "{what}: a wrong subscription: {listed}"
+        );
+    }
     outcome
 }
 
 #[test]
 fn a_flipped_bit_in_a_data_folder_is_refused_or_without_effect_and_never_served() {
-    let (mut random, seed) = Random::of_this_run();
+    let (_, seed) = Random::of_this_run();
+    let flips = std::env::var("RENKEI_FLIPS").ok().and_then(|count| count.parse().ok()).unwrap_or(FLIPS_DEFAULT);
     let folder = tempfile::tempdir().unwrap();
     let city = folder.path().join("city");
     let known = make_city(&city);
@@ -382,12 +443,15 @@ fn a_flipped_bit_in_a_data_folder_is_refused_or_without_effect_and_never_served(
         .filter(|file| !file.ends_with("LOCK") && file.metadata().unwrap().len() > 0)
         .collect();
     let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
-    for flip in 0..FLIPS {
+    for flip in 0..flips {
+        // Each flip has a seed of its own: RENKEI_FLIPS=1 and that seed repeat it alone.
+        let seed = seed.wrapping_add(flip);
+        let mut random = Random::new(seed);
         let copy = folder.path().join(format!("copy-{flip}"));
         copy_folder(&city, &copy);
         // The journal and the view by turns, so that neither hides behind the other's size.
         let of_journal = |file: &&PathBuf| file.strip_prefix(&city).unwrap().starts_with("journal");
-        let chosen: Vec<&PathBuf> = files.iter().filter(|file| of_journal(file) == (flip % 2 == 0)).collect();
+        let chosen: Vec<&PathBuf> = files.iter().filter(|file| of_journal(file) == (seed % 2 == 0)).collect();
         let file = chosen[random.below(chosen.len() as u64) as usize].strip_prefix(&city).unwrap();
         let mut bytes = std::fs::read(copy.join(file)).unwrap();
         // A file that was made larger than what it holds is damaged where it holds something.

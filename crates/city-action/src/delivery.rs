@@ -201,8 +201,10 @@ impl Deliveries {
             return Ok(true);
         }
         if let (Some(throttling), Some(last)) = (subscription.throttling_micros, last) {
-            let wait = last.as_micros() + throttling - self.now().as_micros();
-            if wait > 0 {
+            let since = self.now().as_micros() - last.as_micros();
+            let wait = throttling - since;
+            // A clock that was put back must not silence a subscriber until it has come round again.
+            if wait > 0 && since >= 0 {
                 // In slices: the clock may be virtual and run faster.
                 let slice = Duration::from_micros(u64::try_from(wait).unwrap_or(0)).min(Duration::from_millis(100));
                 tokio::time::sleep(slice).await;

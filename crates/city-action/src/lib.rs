@@ -18,6 +18,7 @@ use city_model::Subscription;
 use city_model::subscription::DeliveryReport;
 use city_ngsi_ld::context::ContextStore;
 use city_outbound::Outbound;
+use city_store::Lag;
 
 use delivery::Deliveries;
 use matcher::Matcher;
@@ -62,6 +63,11 @@ impl Action {
     #[must_use]
     pub fn behind(&self) -> u64 {
         self.context.journal().durable().saturating_sub(self.cursor.load(Ordering::Acquire))
+    }
+
+    /// How many records those are, and how old.
+    pub fn lag(&self) -> Result<Lag, Error> {
+        Ok(self.context.journal().lag(self.cursor.load(Ordering::Acquire))?)
     }
 
     /// Why nothing leaves any more, if so.

@@ -174,19 +174,21 @@ impl Matcher {
         };
         let touched = touched_names(&space, record)?;
         let identity = record.identity.as_ref();
+        // The order of changes may be ahead of the clock, where that was put back; what has expired is said by the clock.
+        let happened_at = record.time.min(self.context.clock().now());
         let happening = Happening {
             entity: &entity,
             created: identity.is_some_and(|identity| identity.before.is_none()),
             deleted: identity.is_some_and(|identity| identity.after.is_none()),
             touched,
-            time: record.time,
+            time: happened_at,
         };
         for (subscription, trigger) in index.matching(&happening) {
             metrics::counter!("renkei_matches_total").increment(1);
             let key = SubscriptionKey { tenant: record.tenant, id: subscription.id.clone() };
             let row = open.entry(key.clone()).or_insert_with(|| Row {
                 seq: record.seq,
-                matched_at: record.time,
+                matched_at: happened_at,
                 changes: Vec::new(),
             });
             row.changes.push(MatchedChange { lsn: published.lsn, entity: record.entity, trigger });

@@ -12,6 +12,7 @@ mod pack;
 mod retention;
 mod row;
 mod series;
+mod silent;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use city_model::{Instance, Kind, Time};
 use city_store::codec::{InstanceParts, Reader, read_dataset, read_instance, split_instance};
 use city_store::record::LIVE_BRANCH;
 use city_store::view::Snapshot;
-use city_store::{Clock, JournalReader, TermNo, Terms, View};
+use city_store::{Clock, JournalReader, Lag, TermNo, Terms, View};
 
 pub use aggregate::{DISTINCT_MAX, PERIODS_MAX};
 pub use block::BLOCK_ROWS_MAX;
@@ -33,6 +34,7 @@ use block::{Block, Row};
 use follow::Follower;
 use row::{attribute_prefix, entity_prefix, series_prefix};
 use series::{Piece, Place, Span};
+pub use silent::{Silent, SilentReport};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -111,6 +113,17 @@ impl History {
     #[must_use]
     pub fn bounds(&self) -> Bounds {
         self.follower.bounds()
+    }
+
+    /// How many records those are, and how old.
+    pub fn lag(&self) -> Result<Lag, Error> {
+        Ok(self.journal.lag(self.follower.cursor())?)
+    }
+
+    /// Why nothing new comes into the past any more, if so.
+    #[must_use]
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.follower.failure()
     }
 
     /// The newest record: what a read that begins now must see.

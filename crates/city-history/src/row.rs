@@ -59,6 +59,11 @@ fn sortable(micros: i64) -> [u8; 8] {
     (micros as u64 ^ (1 << 63)).to_be_bytes()
 }
 
+/// The part of a key that all rows of a series begin with.
+pub fn series_of(key: &[u8]) -> Result<&[u8], Error> {
+    key.get(..TIME_AT).ok_or_else(too_short)
+}
+
 pub fn attribute_of(key: &[u8]) -> Result<TermNo, Error> {
     Ok(TermNo(u32_at(key, ATTRIBUTE_AT)?))
 }
@@ -70,11 +75,6 @@ pub fn dataset_of(key: &[u8]) -> Result<TermNo, Error> {
 pub fn time_of(key: &[u8]) -> Result<Time, Error> {
     let bytes = key.get(TIME_AT..TIME_AT + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
     Ok(Time::from_micros((bytes.ok_or_else(too_short)? ^ (1 << 63)) as i64))
-}
-
-/// The series that a key belongs to.
-pub fn series_of(key: &[u8]) -> Result<&[u8], Error> {
-    key.get(..TIME_AT).ok_or_else(too_short)
 }
 
 pub fn position_of(key: &[u8]) -> Result<InstancePosition, Error> {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
 use city_ngsi_ld::context::{CONTEXT_DEPTH_MAX, CORE_URL};
-use city_ngsi_ld::{ContextDocument, ContextSpec, ContextStore, ResolveError};
+use city_ngsi_ld::{ContextDocument, ContextSpec, ContextStore, Mode, ResolveError, parse_entity};
 
 fn spec(json: &str) -> ContextSpec {
     ContextSpec::parse(json).unwrap()
@@ -138,5 +138,30 @@ fn answers_carry_the_context_they_were_asked_with() {
         assert_eq!(terms.link().as_deref(), link, "{asked}");
         assert_eq!(terms.rendered(), rendered, "{asked}");
         serde_json::from_str::<serde_json::Value>(terms.rendered()).unwrap();
+    }
+}
+
+/// Found by `fuzz`, target context: an array that ends in an array lost both brackets.
+#[test]
+fn a_context_that_ends_in_an_array_is_carried_whole() {
+    let store = ContextStore::new();
+    let asked = spec(r#"[{"a":"https://a.org/"},[{"b":"https://b.org/#"}] ]"#);
+    let carried = store.resolve(&asked).unwrap().rendered().to_owned();
+    let again = store.resolve(&ContextSpec::parse(&carried).unwrap()).unwrap();
+    assert_eq!(again.expand("b").as_str(), "https://b.org/#", "{carried}");
+    assert!(carried.contains(CORE_URL), "{carried}");
+}
+
+/// Found by `fuzz`, target context: such an attribute was taken, and shown as the keyword.
+#[test]
+fn a_term_that_stands_for_a_keyword_cannot_name_an_attribute() {
+    let terms = ContextStore::new().resolve(&spec(r#"{"kind":"@type","me":{"@id":"@id"},"odd":"@odd:x"}"#)).unwrap();
+    for name in ["kind", "me", "odd"] {
+        for attribute in [format!(r#""{name}":{{"value":1}}"#), format!(r#""a":{{"value":1,"{name}":{{"value":2}}}}"#)]
+        {
+            let body = format!(r#"{{"id":"urn:a:1","type":"T",{attribute}}}"#);
+            let error = parse_entity(body.as_bytes(), &terms, Mode::Create).unwrap_err();
+            assert!(error.to_string().contains(name) && error.to_string().contains("keyword"), "{body}: {error}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use city_model::{Cause, Permit, TenantName, Time};
 use city_ngsi_ld::ContextStore;
 use city_outbound::Outbound;
 use city_sql::Sql;
-use city_store::Clock;
+use city_store::{Clock, DiskWatch};
 use city_trust::Trust;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -23,6 +23,7 @@ pub struct City {
     pub outbound: Outbound,
     pub clock: Arc<dyn Clock>,
     pub sql: Sql,
+    pub disk: DiskWatch,
     pub readers: Readers,
 }
 

@@ -8,7 +8,9 @@
 mod backup;
 pub mod body;
 pub mod city;
+mod doctor;
 pub mod doors;
+pub mod files;
 pub mod frame;
 pub mod link;
 pub mod media;

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use city_action::SubscriptionKey;
-use city_model::{DefinitionKind, Rejected, Time};
+use city_model::{DefinitionKind, Rejected};
 use city_ngsi_ld::{RenderOptions, render_entity};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -14,97 +14,30 @@ use serde_json::{Value, json};
 
 use crate::backup;
 use crate::city::City;
+use crate::doctor::{doctor, list_silent_sensors};
 use crate::doors::{Effect, Operation};
 use crate::ngsi_ld::{parse_query, permit_of, reading};
 use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 use crate::undelete::undelete;
 
-/// Subscriptions that a report lists at most.
-const LISTED_MAX: usize = 100;
-
 #[must_use]
 pub fn operations() -> Vec<Operation<Arc<City>>> {
     let (door, ours) = ("ops", "docs/reference/ops.md");
+    let silent = "/ops/v1/silent-sensors";
     let letters = "/ops/v1/subscriptions/{subscriptionId}/dead-letters";
     let undeletes = "/ops/v1/entities/{entityId}/undelete";
     let replays = "/ops/v1/subscriptions/{subscriptionId}/replay";
     vec![
         Operation::new(door, ours, "backup", Method::GET, "/ops/v1/backup", Effect::Read, backup::backup),
         Operation::new(door, ours, "doctor", Method::GET, "/ops/v1/doctor", Effect::Read, doctor),
+        Operation::new(door, ours, "list_silent_sensors", Method::GET, silent, Effect::Read, list_silent_sensors),
         Operation::new(door, ours, "export", Method::GET, "/ops/v1/export", Effect::Read, export),
         Operation::new(door, ours, "explain", Method::GET, "/ops/v1/explain", Effect::Read, explain),
         Operation::new(door, ours, "list_dead_letters", Method::GET, letters, Effect::Read, list_dead_letters),
         Operation::new(door, ours, "replay", Method::POST, replays, Effect::Define, replay),
         Operation::new(door, ours, "undelete", Method::POST, undeletes, Effect::Write, undelete),
     ]
-}
-
-/// How the server fares, with what to do where something is wrong.
-async fn doctor(State(city): State<Arc<City>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
-    let permit = permit_of(&city, &headers)?;
-    let journal = city.context.journal();
-    let mut findings: Vec<Value> = Vec::new();
-    let mut finding = |what: String, advice: &str| findings.push(json!({"what": what, "advice": advice}));
-    if city.context.is_read_only() {
-        finding(
-            "The store is read-only since a write failed.".into(),
-            "Look for the error in the log, then restart the server.",
-        );
-    }
-    if let Some(why) = city.action.failure() {
-        finding(format!("Matching has stopped: {why}"), "No notifications leave; restart the server.");
-    }
-    let bounds = city.history.bounds();
-    let (history_behind, matcher_behind) = (city.history.behind(), city.action.behind());
-    let durable = journal.durable();
-    for (who, behind) in [("History", history_behind), ("The matcher", matcher_behind)] {
-        if behind > 100_000 {
-            finding(
-                format!("{who} is {behind} changes behind."),
-                "It catches up by itself; if it does not, look at the load.",
-            );
-        }
-    }
-    let tenants: Vec<Value> = city
-        .context
-        .tenants()
-        .list()
-        .iter()
-        // Of other tenants nothing is told, not even that they are there.
-        .filter(|space| space.name == *permit.tenant())
-        .map(|space| {
-            let index = space.index.read();
-            json!({"tenant": space.name.as_str(), "entities": index.alive().len(), "types": index.types().count()})
-        })
-        .collect();
-    let mut subscriptions = Vec::new();
-    let tenant = city.context.tenant(&permit)?.number;
-    for (id, _) in city.context.list_definitions(&permit, DefinitionKind::Subscription)? {
-        let Some(report) = city.action.report(&SubscriptionKey { tenant, id: id.clone() }) else { continue };
-        let failing = report.last_failure > report.last_success;
-        if (failing || report.dead_letters > 0) && subscriptions.len() < LISTED_MAX {
-            subscriptions.push(json!({
-                "id": id, "waiting": report.waiting, "deadLetters": report.dead_letters, "lastError": report.last_error,
-                "advice": "Check the endpoint; then renkei subscriptions replay sends what was given up.",
-            }));
-        }
-    }
-    Ok(Json(json!({
-        "healthy": findings.is_empty() && subscriptions.is_empty(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "findings": findings,
-        "tenants": tenants,
-        "journal": {"bytes": journal.bytes(), "records": durable, "oldestKept": journal.oldest()},
-        "followers": {"historyBehind": history_behind, "matcherBehind": matcher_behind},
-        "history": {"keptFrom": since(bounds.kept_from), "exactFrom": since(bounds.exact_from)},
-        "failingSubscriptions": subscriptions,
-    })))
-}
-
-/// A bound of the past; null is for ever.
-fn since(time: Time) -> Option<String> {
-    (time.as_micros() != i64::MIN).then(|| time.to_string())
 }
 
 /// Header that says where the next part of an export begins.

@@ -91,6 +91,8 @@ impl Server {
         let mut connections = JoinSet::new();
         let mut upkeep = tokio::time::interval(UPKEEP_EVERY);
         let metering = Metering::install().ok();
+        // Said once, and once when it is over: whoever runs out of files must not fill the disk with lines.
+        let mut out_of_files = false;
         tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -105,11 +107,18 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             let stream = match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, _)) => {
+                    if std::mem::take(&mut out_of_files) {
+                        tracing::info!("connections are accepted again");
+                    }
+                    stream
+                }
                 // The client has gone already.
                 Err(why) if why.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(why) => {
-                    tracing::error!(%why, "no connection can be accepted; is the limit of open files too low?");
+                    if !std::mem::replace(&mut out_of_files, true) {
+                        tracing::error!(%why, "no connection can be accepted; is the limit of open files too low?");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }

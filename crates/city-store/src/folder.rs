@@ -141,7 +141,9 @@ fn check_format(path: &Path, shown: &str) -> Result<(), Error> {
     match std::fs::read_to_string(&file) {
         Ok(text) => match text.trim().parse::<u32>() {
             Ok(FORMAT) => Ok(()),
-            Ok(found) if found < FORMAT => write_number(path, "FORMAT", FORMAT).map_err(Error::io("cannot write FORMAT in", shown)),
+            Ok(found) if found < FORMAT => {
+                write_number(path, "FORMAT", FORMAT).map_err(Error::io("cannot write FORMAT in", shown))
+            }
             Ok(found) => Err(Error::NewerFormat { path: shown.to_owned(), found, known: FORMAT }),
             Err(_) => {
                 Err(Error::NotADataFolder { path: shown.to_owned(), why: "its file FORMAT does not hold a number" })

@@ -15,7 +15,9 @@ pub mod faulty;
 pub mod folder;
 mod frame;
 pub mod journal;
+pub mod lag;
 pub mod record;
+pub mod sizes;
 pub mod terms;
 pub mod view;
 
@@ -24,7 +26,9 @@ pub use commit::{CommitError, Committer, Plan, Stager};
 pub use disk::{Disk, DiskFile, FolderDisk};
 pub use folder::Folder;
 pub use journal::{Journal, JournalReader, Limits, Published};
+pub use lag::Lag;
 pub use record::{Record, RecordKind, Touched};
+pub use sizes::{DiskReport, DiskWatch, Growth};
 pub use terms::{TermNo, Terms};
 pub use view::{Bytes, Space, View, ViewBatch};
 
@@ -51,7 +55,7 @@ pub enum Error {
     InUse { path: String, holder: String },
     #[error(
         "STO-006 The data folder {path} has format {found}; this renkei reads up to {known}. \
-         Start it with the release that wrote it, or a later one."
+         Nothing in it was changed. Start the release that wrote it, or a later one; or put back a copy made before."
     )]
     NewerFormat { path: String, found: u32, known: u32 },
     #[error("STO-007 {path} is not a Renkei data folder: {why}. Choose an empty folder or one made by renkei.")]

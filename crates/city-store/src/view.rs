@@ -254,8 +254,14 @@ impl View {
     /// Whether there is space enough for followers to write.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        let free = rustix::fs::statvfs(&self.folder).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
-        free.is_ok_and(|free| free >= self.room_bytes_min.load(Ordering::Relaxed))
+        self.free_bytes().is_ok_and(|free| free >= self.room_bytes_min.load(Ordering::Relaxed))
+    }
+
+    /// Free on the disk that the view lies on.
+    pub fn free_bytes(&self) -> Result<u64, Error> {
+        let stat = rustix::fs::statvfs(&self.folder);
+        let stat = stat.map_err(|error| Error::io("cannot ask for free space in", "view/")(error.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     /// Syncs all that was written, so that the journal before it may be forgotten.

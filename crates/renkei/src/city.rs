@@ -14,7 +14,7 @@ use city_serve::City;
 use city_serve::city::Readers;
 use city_sql::Sql;
 use city_store::journal::Limits;
-use city_store::{Clock, Folder, FolderDisk, View};
+use city_store::{Clock, DiskWatch, Folder, FolderDisk, View};
 use city_trust::Trust;
 
 /// An open city. What it holds is closed in the order of the fields: the lock goes last.
@@ -48,6 +48,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     }
     let contexts = Arc::new(load_contexts(&settings.contexts)?);
     let outbound = Outbound::new(settings.outbound);
+    let watch = DiskWatch::open(Arc::clone(&view), context.journal().clone(), settings.limits.reserve_bytes)?;
     let history = Arc::new(History::start(view, context.journal().clone(), Arc::clone(&clock), settings.retention)?);
     let action = Action::start(Arc::clone(&context), Arc::clone(&contexts), outbound.clone())?;
     let mint = Mint::take().context("This process has opened a city before")?;
@@ -60,6 +61,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
         contexts,
         outbound,
         clock,
+        disk: watch,
         readers: Readers::default(),
     };
     Ok(OpenCity { city: Arc::new(city), report, _folder: folder })

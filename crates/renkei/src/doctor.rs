@@ -14,6 +14,10 @@ use crate::client::Client;
 
 /// Records that are read at once while the journal is checked.
 const RECORDS_AT_ONCE: usize = 10_000;
+/// Parts of the silent sensors that are asked for, at most; each looks at 5,000 series.
+const SENSOR_PARTS_MAX: usize = 50;
+/// Silent sensors that are shown to people; --json has them all.
+const SILENT_SHOWN_MAX: usize = 20;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
@@ -21,7 +25,7 @@ const RECORDS_AT_ONCE: usize = 10_000;
   renkei doctor --json
   renkei doctor --offline --data ./city
 
-Exit status: 0 healthy, 1 something needs you.")]
+Lines with ! need you, lines with - are worth a look. Exit status: 0 healthy, 1 something needs you.")]
 pub struct Options {
     /// Check a data folder instead of a server; reads every record and every stored value
     #[arg(long, env = "RENKEI_DOCTOR_OFFLINE", requires = "data")]
@@ -41,43 +45,134 @@ pub fn run(options: &Options) -> Result<Outcome> {
 }
 
 fn online(options: &Options) -> Result<Outcome> {
-    let report = Client::new(&options.server)?.get_json("/ops/v1/doctor")?;
+    let client = Client::new(&options.server)?;
+    let mut report = client.get_json("/ops/v1/doctor")?;
+    let silent = silent_sensors(&client)?;
+    for (name, value) in [("silentSensors", silent.list.into()), ("seriesJudged", silent.judged.into())] {
+        report[name] = value;
+    }
+    report["allSeriesLookedAt"] = silent.complete.into();
     let healthy = report["healthy"] == true;
     if options.server.json {
         println!("{report}");
     } else {
-        println!("{}", if healthy { "healthy" } else { "something needs you" });
-        for finding in report["findings"].as_array().into_iter().flatten() {
-            println!("! {} {}", text(&finding["what"]), text(&finding["advice"]));
-        }
-        for failing in report["failingSubscriptions"].as_array().into_iter().flatten() {
-            println!(
-                "! {} waits with {}, gave up {}: {}. {}",
-                text(&failing["id"]),
-                failing["waiting"],
-                failing["deadLetters"],
-                text(&failing["lastError"]),
-                text(&failing["advice"])
-            );
-        }
-        for tenant in report["tenants"].as_array().into_iter().flatten() {
-            println!(
-                "tenant {}: {} entities of {} types",
-                text(&tenant["tenant"]),
-                tenant["entities"],
-                tenant["types"]
-            );
-        }
-        let journal = &report["journal"];
-        println!("journal: {} records, {} bytes kept", journal["records"], journal["bytes"]);
-        let followers = &report["followers"];
-        let history = &report["history"];
-        let since =
-            |bound: &Value| bound.as_str().map_or_else(|| "for ever".to_owned(), |time| format!("from {time} on"));
-        println!("history: kept {}, exact {}", since(&history["keptFrom"]), since(&history["exactFrom"]));
-        println!("followers behind: history {}, matcher {}", followers["historyBehind"], followers["matcherBehind"]);
+        print!("{}", told(&report));
     }
     Ok(if healthy { Outcome::Ok } else { Outcome::Failed })
+}
+
+#[derive(Default)]
+struct SilentSensors {
+    list: Vec<Value>,
+    judged: u64,
+    complete: bool,
+}
+
+/// All of them, part by part, within a bound.
+fn silent_sensors(client: &Client) -> Result<SilentSensors> {
+    let mut found = SilentSensors::default();
+    let mut after = 0;
+    for _ in 0..SENSOR_PARTS_MAX {
+        let part = client.get_json(&format!("/ops/v1/silent-sensors?after={after}"))?;
+        found.list.extend(part["silentSensors"].as_array().cloned().unwrap_or_default());
+        found.judged += part["seriesJudged"].as_u64().unwrap_or(0);
+        match part["next"].as_u64() {
+            Some(next) => after = next,
+            None => {
+                found.complete = true;
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The report for people: what needs somebody first.
+fn told(report: &Value) -> String {
+    let mut out = String::new();
+    let mut say = |line: String| {
+        out.push_str(&line);
+        out.push('\n');
+    };
+    say(if report["healthy"] == true { "healthy".into() } else { "something needs you".into() });
+    for finding in list(&report["findings"]) {
+        let mark = if finding["level"] == "alarm" { '!' } else { '-' };
+        say(format!("{mark} {}: {} {}", text(&finding["thing"]), text(&finding["what"]), text(&finding["advice"])));
+    }
+    for failing in list(&report["failingSubscriptions"]) {
+        say(format!(
+            "! {} waits with {}, gave up {}: {}. {}",
+            text(&failing["id"]),
+            failing["waiting"],
+            failing["deadLetters"],
+            text(&failing["lastError"]),
+            text(&failing["advice"])
+        ));
+    }
+    let silent = list(&report["silentSensors"]);
+    for sensor in silent.iter().take(SILENT_SHOWN_MAX) {
+        say(format!(
+            "- {} {}: silent for {}, usually a reading every {}. {}",
+            text(&sensor["id"]),
+            text(&sensor["attribute"]),
+            span(&sensor["silentSeconds"]),
+            span(&sensor["usualSeconds"]),
+            text(&sensor["advice"])
+        ));
+    }
+    if silent.len() > SILENT_SHOWN_MAX {
+        say(format!("- and {} more silent sensors; --json lists them all", silent.len() - SILENT_SHOWN_MAX));
+    }
+    for tenant in list(&report["tenants"]) {
+        say(format!(
+            "tenant {}: {} entities of {} types",
+            text(&tenant["tenant"]),
+            tenant["entities"],
+            tenant["types"]
+        ));
+    }
+    let all = if report["allSeriesLookedAt"] == true { "" } else { ", not all were looked at" };
+    say(format!("sensors: {} silent of {} with a usual interval{all}", silent.len(), report["seriesJudged"]));
+    let journal = &report["journal"];
+    say(format!("journal: {} records, {} bytes kept", journal["records"], journal["bytes"]));
+    say(disk(&report["disk"]));
+    let history = &report["history"];
+    let since = |bound: &Value| bound.as_str().map_or_else(|| "for ever".to_owned(), |time| format!("from {time} on"));
+    say(format!("history: kept {}, exact {}", since(&history["keptFrom"]), since(&history["exactFrom"])));
+    let followers = &report["followers"];
+    let oldest = match followers["oldest"].as_object() {
+        None => String::new(),
+        Some(oldest) => format!("; the oldest is {} s old", oldest["behindSeconds"]),
+    };
+    say(format!(
+        "followers behind: history {}, matcher {}{oldest}",
+        followers["historyBehind"], followers["matcherBehind"]
+    ));
+    out
+}
+
+fn disk(disk: &Value) -> String {
+    let mib = |name: &str| disk[name].as_f64().unwrap_or(0.0) / f64::from(1 << 20);
+    let lasts = match (disk["daysLeft"].as_f64(), disk["hoursSeen"].as_i64()) {
+        (Some(days), _) => format!("lasts some {days:.0} days, growing by {:.1} MiB a day", mib("growthBytesPerDay")),
+        (None, Some(hours)) => format!("how long it lasts is not known yet: {hours} of 24 hours were seen"),
+        (None, None) => "does not grow".to_owned(),
+    };
+    format!("disk: {:.0} MiB free, the city takes {:.0} MiB; {lasts}", mib("freeBytes"), mib("dataBytes"))
+}
+
+/// Seconds, minutes, hours or days, whichever is short to read.
+fn span(seconds: &Value) -> String {
+    match seconds.as_i64().unwrap_or(0) {
+        seconds if seconds < 120 => format!("{seconds} s"),
+        seconds if seconds < 2 * 3_600 => format!("{} min", seconds / 60),
+        seconds if seconds < 2 * 86_400 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 fn text(value: &Value) -> &str {

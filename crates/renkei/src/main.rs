@@ -11,6 +11,10 @@ mod demo;
 mod doctor;
 mod export;
 mod import;
+mod log_file;
+#[cfg(test)]
+#[path = "../../../fuzz/src/mutate.rs"]
+mod mutate;
 mod query;
 mod reference;
 mod restore;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use city_context::Context;
-use city_history::History;
+use city_history::{History, Policy};
 use city_model::Time;
 use city_store::backup::{Cut, PartEnd, PartReader, Reached, SegmentWriter, lay_base, lay_frames, lay_outbox};
 use city_store::commit::MATCHER_CURSOR_KEY;
@@ -240,7 +240,8 @@ fn open(folder: &Folder, view: &Arc<View>, reached: &Reached) -> Result<city_con
     if context.journal().durable() != reached.lsn || report.journal.cut.is_some() {
         bail!("The restored journal ends at record {}, not at {}", context.journal().durable(), reached.lsn);
     }
-    let history = History::start(Arc::clone(view), context.journal().clone())?;
+    let history =
+        History::start(Arc::clone(view), context.journal().clone(), Arc::clone(context.clock()), Policy::default())?;
     while !history.has_reached(reached.lsn)? {
         if !view.has_room() {
             bail!("There is too little space left in {}", folder.path().display());

@@ -10,19 +10,23 @@ use anyhow::{Context, Result};
 use city_history::{Policy as Retention, Thinning};
 use city_model::Period;
 use city_outbound::{Pattern, Policy};
+use city_serve::files::{connections_within, open_files_granted};
 use city_serve::{City, Frame, Limits, Metering, Operation, Phase, Ready, Server};
 use city_store::SystemClock;
 use city_store::journal::Limits as JournalLimits;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::Outcome;
 use crate::city::{OpenCity, Settings, open};
 use crate::cli::DEFAULT_ADDRESS;
+use crate::log_file::{self, LogFile};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
   renkei serve --data ./city
   renkei serve --data ./city --listen 127.0.0.1:9000 --outbound-allow hooks.example.org
   renkei --config /etc/renkei.toml serve
+  renkei serve --data ./city --log-file ./renkei.log --log-format json
 
 It prints `ready http://HOST:PORT` when it answers, and ends on SIGINT or SIGTERM.")]
 pub struct Options {
@@ -62,6 +66,15 @@ pub struct Options {
     /// How it is logged
     #[arg(long, env = "RENKEI_LOG_FORMAT", value_parser = ["text", "json"], default_value = "text")]
     pub log_format: String,
+    /// File to log to instead of the standard error stream; put aside as FILE.1, FILE.2 … when full
+    #[arg(long, env = "RENKEI_LOG_FILE", value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// How large a log file may become, in MiB
+    #[arg(long, env = "RENKEI_LOG_FILE_MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_024))]
+    pub log_file_mib: u64,
+    /// How many log files are kept, the one that is written included
+    #[arg(long, env = "RENKEI_LOG_FILES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub log_files: u32,
 }
 
 impl Options {
@@ -71,6 +84,14 @@ impl Options {
             reserve_bytes: self.disk_reserve_mib << 20,
             ..JournalLimits::default()
         }
+    }
+
+    fn log_file(&self) -> Result<Option<LogFile>> {
+        let Some(path) = self.log_file.clone() else { return Ok(None) };
+        let shown = path.display().to_string();
+        let settings = log_file::Settings { path, bytes_max: self.log_file_mib << 20, files_max: self.log_files };
+        let file = LogFile::begin(settings).with_context(|| format!("The log file {shown} cannot be opened"))?;
+        Ok(Some(file))
     }
 }
 
@@ -85,7 +106,7 @@ fn thinning(text: &str) -> Result<Thinning, String> {
 }
 
 pub fn run(options: &Options) -> Result<Outcome> {
-    start_logging(&options.log, &options.log_format)?;
+    start_logging(&options.log, &options.log_format, options.log_file()?)?;
     city_trust::listen_allowed(options.listen)?;
     let metering = Metering::install().context("Metrics cannot be set up")?;
     let runtime = runtime()?;
@@ -100,7 +121,8 @@ pub fn run(options: &Options) -> Result<Outcome> {
     // Deliveries and the socket belong to the runtime from here on.
     let entered = runtime.enter();
     let opened = open(&options.data, settings)?;
-    let limits = Limits { body_bytes: (options.body_mib as usize) << 20, ..Limits::default() };
+    let limits =
+        Limits { body_bytes: (options.body_mib as usize) << 20, connections: connections(), ..Limits::default() };
     let serving = Serving::new(&opened, &metering, Vec::new(), limits, options.listen)?;
     tracing::info!(
         address = %serving.address(),
@@ -120,6 +142,20 @@ pub fn run(options: &Options) -> Result<Outcome> {
     runtime.shutdown_timeout(Duration::from_secs(5));
     drop(opened);
     Ok(Outcome::Ok)
+}
+
+/// As many as the system has files for, up to the bound.
+fn connections() -> usize {
+    let (files, wanted) = (open_files_granted(), Limits::default().connections);
+    let connections = connections_within(files, wanted);
+    if connections < wanted {
+        tracing::warn!(
+            files,
+            connections,
+            "few open files are allowed, so connections are bounded; raise LimitNOFILE or ulimit -n"
+        );
+    }
+    connections
 }
 
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -189,6 +225,10 @@ async fn watch_gauges(city: Arc<City>) {
         metrics::gauge!("renkei_follower_behind", "follower" => "matcher").set(city.action.behind() as f64);
         let entities: u64 = city.context.tenants().list().iter().map(|space| space.index.read().alive().len()).sum();
         metrics::gauge!("renkei_entities").set(entities as f64);
+        // Without it only the doctor's forecast of the disk is poorer.
+        if let Err(error) = city.disk.note(city.now()) {
+            tracing::debug!(%error, "the size of the data folder could not be noted");
+        }
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }
@@ -206,12 +246,17 @@ pub fn stop_signal() -> Result<impl Future<Output = ()> + Send> {
     })
 }
 
-pub fn start_logging(filter: &str, format: &str) -> Result<()> {
+/// Lines go to the file, else to the standard error stream.
+pub fn start_logging(filter: &str, format: &str, file: Option<LogFile>) -> Result<()> {
     let filter =
         tracing_subscriber::EnvFilter::try_new(filter).with_context(|| format!("--log {filter} is not understood"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Colours are for people: a file or a collector gets plain text.
-    let builder = builder.with_ansi(std::io::stderr().is_terminal());
+    let colours = file.is_none() && std::io::stderr().is_terminal();
+    let writer = match file {
+        Some(file) => BoxMakeWriter::new(file),
+        None => BoxMakeWriter::new(std::io::stderr),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     // A second start in one process (tests) keeps the first logger.
     let _ = if format == "json" { builder.json().try_init() } else { builder.try_init() };
     Ok(())

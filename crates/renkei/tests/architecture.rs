@@ -32,13 +32,14 @@ const ROOMS: &[(&str, u8, &str)] = &[
     ("city-action", 3, "decides that an effect leaves; keeps the outbox"),
     ("city-serve", 4, "listens on a socket"),
     ("renkei", 5, "reads configuration, puts the rooms together, starts and stops"),
+    ("fuzz", 5, "hands broken input to whatever reads; no product uses it"),
     ("e2e-tests", 6, "drives the built binary; uses no room"),
 ];
 
 /// Libraries that carry a right with them, and the only rooms that may have them.
 const KEPT_LIBRARIES: &[(&str, &[&str], &str)] = &[
     ("fjall", &["city-store"], "state lies under the room that keeps the journal beside it"),
-    ("rustix", &["city-store"], "free space of the disk"),
+    ("rustix", &["city-store", "city-serve"], "free space of the disk; how many sockets may be open"),
     ("lz4_flex", &["city-store"], "how a backup is pressed is part of its format"),
     ("ring", &["renkei"], "the manifest of a backup; TLS brings its own"),
     ("hyper-rustls", &["city-outbound"], "who connects outside is in one place, behind one allow-list"),
@@ -71,6 +72,7 @@ const DISK_FILES: &[(&str, &str)] = &[
     ("city-store/src/view.rs", "free space, asked before the engine writes"),
     ("renkei/src/city.rs", "@context files that --context-file names"),
     ("renkei/src/config.rs", "the configuration file"),
+    ("renkei/src/log_file.rs", "the file that --log-file names"),
     ("renkei/src/import.rs", "the files that a person names, and their rejects"),
     ("renkei/src/export.rs", "the file that a person names with --out"),
     ("renkei/src/backup/shelf.rs", "the folder of backups that a person names"),

@@ -93,7 +93,9 @@ impl ContextSpec {
         match self.text.as_bytes().first() {
             _ if mentions_core => self.text.to_string(),
             Some(b'[') => {
-                let inner = self.text.trim_end().trim_end_matches(']').trim_end();
+                // The array's own bracket alone: one before it may end an array inside.
+                let text = self.text.trim_end();
+                let inner = text.strip_suffix(']').unwrap_or(text).trim_end();
                 // An empty array is the core context alone and never gets here.
                 format!("{inner},{core}]")
             }

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 
 use crate::context::TermMap;
 use crate::entity::{
-    ATTRIBUTES_MAX, INSTANCES_MAX, Mode, SUB_ATTRIBUTE_DEPTH_MAX, TEMPORAL_INSTANCES_MAX, check_name, geometry,
+    ATTRIBUTES_MAX, INSTANCES_MAX, Mode, SUB_ATTRIBUTE_DEPTH_MAX, TEMPORAL_INSTANCES_MAX, check_name, expand_attribute,
+    geometry,
 };
 use crate::error::Error;
 use crate::json::{self, Key, Shape, ValueSeed};
@@ -477,7 +478,7 @@ impl Reader<'_> {
             }
             check_name(key, "attribute name").map_err(|error| error.within(key))?;
             let instances = inner.instances(raw, depth + 1).map_err(|error| error.within(key))?;
-            instance.sub_attributes.push(Attribute { name: self.terms.expand(key), instances });
+            instance.sub_attributes.push(Attribute { name: expand_attribute(key, self.terms)?, instances });
         }
         match json::duplicate(instance.sub_attributes.iter().map(|attribute| attribute.name.as_str())) {
             None => Ok(()),

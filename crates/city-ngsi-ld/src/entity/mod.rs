@@ -221,7 +221,7 @@ fn read_entity(members: Members, id: Option<&EntityId>, terms: &TermMap, mode: M
                     ));
                 }
                 let instances = reader.instances(raw, 0).map_err(|error| error.within(name))?;
-                let expanded = terms.expand(name);
+                let expanded = expand_attribute(name, terms)?;
                 if is_core_geometry(&expanded) && instances.iter().any(|instance| !may_be_geometry(&instance.kind)) {
                     return Err(Error::bad(name, "must be a GeoProperty with a GeoJSON geometry (clause 4.7.1)"));
                 }
@@ -249,6 +249,18 @@ fn read_entity(members: Members, id: Option<&EntityId>, terms: &TermMap, mode: M
     entity.scopes = scopes;
     entity.attributes = attributes;
     Ok(entity)
+}
+
+/// The full name of an attribute. A term may stand for a keyword of JSON-LD (`"kind": "@type"`); such a
+/// one names no attribute, and shown again it would read as that keyword.
+pub(crate) fn expand_attribute(name: &str, terms: &TermMap) -> Result<Name, Error> {
+    let expanded = terms.expand(name);
+    match expanded.as_str().starts_with('@') {
+        true => {
+            Err(Error::bad(name, format!("stands for {expanded}, a JSON-LD keyword, and cannot name an attribute")))
+        }
+        false => Ok(expanded),
+    }
 }
 
 fn id_and_type_needed(mode: Mode, members: &Members) -> bool {

@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     if !(options.speed > 0.0 && options.speed <= 3_600.0) {
         bail!("--speed must be more than 0 and at most 3600, not {}", options.speed);
     }
-    start_logging(&options.log, "text")?;
+    start_logging(&options.log, "text", None)?;
     city_trust::listen_allowed(options.listen)?;
     let metering = Metering::install().context("Metrics cannot be set up")?;
     let runtime = runtime()?;

@@ -132,7 +132,8 @@ fn every_file_that_the_map_names_is_there() {
     for name in ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/reference/status.md"] {
         for word in quoted(&page(name)) {
             let file = word.split_whitespace().next().unwrap_or_default();
-            let is_path = ["crates/", "docs/", "bench/", "examples/", "e2e-tests/"].iter().any(|f| file.starts_with(f));
+            let is_path =
+                ["fuzz/", "crates/", "docs/", "bench/", "examples/", "e2e-tests/"].iter().any(|f| file.starts_with(f));
             if is_path && !file.contains(['*', '<', '…', '{']) {
                 named += 1;
                 if !root().join(file).exists() {
@@ -212,7 +213,7 @@ fn every_test_that_the_status_names_is_there() {
                 word => name = Some(word),
             }
         }
-        let folder = if room == "e2e-tests" { room.to_owned() } else { format!("crates/{room}") };
+        let folder = if ["e2e-tests", "fuzz"].contains(&room) { room.to_owned() } else { format!("crates/{room}") };
         if !root().join(&folder).is_dir() {
             wrong.push(format!("{command}: there is no room {room}"));
             continue;

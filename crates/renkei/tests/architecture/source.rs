@@ -18,7 +18,7 @@ pub struct Room {
 
 pub fn manifests() -> Vec<Room> {
     let mut folders: Vec<PathBuf> = children(&root().join("crates"));
-    folders.push(root().join("e2e-tests"));
+    folders.extend(["e2e-tests", "fuzz"].map(|name| root().join(name)));
     let mut rooms = Vec::new();
     for folder in folders {
         let Ok(text) = std::fs::read_to_string(folder.join("Cargo.toml")) else { continue };
