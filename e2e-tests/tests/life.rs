@@ -468,6 +468,27 @@ fn a_flipped_bit_in_a_data_folder_is_refused_or_without_effect_and_never_served(
     println!("{outcomes:?}");
 }
 
+/// Found by flipped bits: the engine panicked twice, and the process ended without a word of ours.
+#[test]
+fn a_damaged_head_of_the_engines_files_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = make_city(folder.path());
+    let heads: Vec<PathBuf> =
+        files_below(&folder.path().join("view")).into_iter().filter(|file| file.ends_with("v0")).collect();
+    assert!(!heads.is_empty());
+    for head in heads {
+        let whole = std::fs::read(&head).unwrap();
+        let mut bytes = whole.clone();
+        bytes[9] ^= 1 << 2;
+        std::fs::write(&head, bytes).unwrap();
+        let what = format!("byte 9 of {}", head.display());
+        let outcome = assert_never_wrong(&what, Server::try_start(folder.path(), &[]), &known);
+        println!("{what}: {outcome}");
+        std::fs::write(&head, whole).unwrap();
+    }
+    assert_eq!(list(&Server::start(folder.path()).client()).unwrap(), known.entities);
+}
+
 #[test]
 fn a_torn_end_of_the_journal_is_cut_and_reported_and_what_was_acknowledged_stays() {
     let folder = tempfile::tempdir().unwrap();

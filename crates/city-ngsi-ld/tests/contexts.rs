@@ -165,3 +165,13 @@ fn a_term_that_stands_for_a_keyword_cannot_name_an_attribute() {
         }
     }
 }
+
+/// Found by `fuzz`, target context: such a name was shown as one that means another.
+#[test]
+fn a_term_with_a_colon_is_no_prefix() {
+    let terms = ContextStore::new().resolve(&spec(r#"{":ex":"https://example.org/","a:b":"https://b.org/"}"#)).unwrap();
+    for name in ["https://example.org/x", "https://b.org/x"] {
+        let name = terms.expand(name);
+        assert_eq!(terms.expand(&terms.compact(&name)), name);
+    }
+}

@@ -39,7 +39,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let folder = Folder::open(path)?;
     let journal = folder.journal_path();
     let disk = FolderDisk::new(&journal).with_context(|| format!("The folder {} cannot be made", journal.display()))?;
-    let view = Arc::new(View::open(&folder.view_path())?);
+    let view = Arc::new(open_view(&folder)?);
     let clock = settings.clock;
     let (context, report) = Context::open(Arc::new(disk), Arc::clone(&view), Arc::clone(&clock), settings.limits)?;
     let context = Arc::new(context);
@@ -65,6 +65,24 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
         readers: Readers::default(),
     };
     Ok(OpenCity { city: Arc::new(city), report, _folder: folder })
+}
+
+/// Opens the state. The engine asserts what its own files hold, and may panic once more while it gives
+/// up, which would end the process without a word of ours: so its first panic refuses the start, by name.
+pub fn open_view(folder: &Folder) -> Result<View> {
+    let path = folder.view_path();
+    let damaged = city_store::Error::Engine(format!(
+        "the files in {} are damaged. Restore them, or move the folder away: it is made again from the journal, as far as that is kept.",
+        path.display()
+    ));
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |_| {
+        eprintln!("renkei: {damaged}");
+        std::process::exit(1);
+    }));
+    let view = View::open(&path);
+    std::panic::set_hook(usual);
+    Ok(view?)
 }
 
 fn load_contexts(pairs: &[String]) -> Result<ContextStore> {

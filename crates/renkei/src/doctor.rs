@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use city_store::journal::{Limits, Read};
-use city_store::{Folder, FolderDisk, Journal, View};
+use city_store::{Folder, FolderDisk, Journal};
 use serde_json::{Value, json};
 
 use crate::Outcome;
+use crate::city::open_view;
 use crate::cli::ServerOptions;
 use crate::client::Client;
 
@@ -182,7 +183,7 @@ fn text(value: &Value) -> &str {
 fn offline(data: &Path, as_json: bool) -> Result<Outcome> {
     anyhow::ensure!(data.join("FORMAT").exists(), "{} is not a Renkei data folder", data.display());
     let folder = Folder::open(data)?;
-    let view = View::open(&folder.view_path())?;
+    let view = open_view(&folder)?;
     let disk = FolderDisk::new(folder.journal_path()).context("The journal's folder cannot be opened")?;
     let watermark = city_store::commit::watermark(&view)?;
     let (journal, opened) = Journal::open(Arc::new(disk), watermark, Limits::default())?;

@@ -60,7 +60,8 @@ impl TermMap {
             .iter()
             .chain(&[Box::from("ngsi-ld"), Box::from("geojson")])
             .filter_map(|term| Some((Box::<str>::from(terms.get(term)?.as_str()), term.clone())))
-            .filter(|(iri, _)| !iri.starts_with('@'))
+            // A compact IRI ends its prefix at the first colon.
+            .filter(|(iri, term)| !iri.starts_with('@') && !term.contains(':'))
             .collect();
         prefixes.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.1.cmp(&b.1)));
         prefixes.dedup_by(|later, earlier| later.0 == earlier.0);
