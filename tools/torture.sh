@@ -13,30 +13,31 @@ cases=${PROPTEST_CASES:-1000000}
 unset RENKEI_SEEDS
 steps=${*:-kills disks clocks flips inputs cases data}
 
-$step "Building the binary" cargo build --profile ci --locked -p renkei
+# With --workspace always, as in `make test`: another choice of packages would build the libraries anew.
+$step "Building everything" cargo test --profile ci --locked --workspace --no-run --quiet
 for one in $steps; do
     case $one in
     kills)
         $step "$kills kills at random moments" env RENKEI_KILLS="$kills" \
-            cargo test --profile ci --locked -p e2e-tests --test kill -- --nocapture
+            cargo test --profile ci --locked --workspace --test kill -- --nocapture
         ;;
     disks)
         $step "Disks that drop, tear and reorder, seeds $seeds" env RENKEI_SEEDS="$seeds" \
-            cargo test --profile ci --locked -p city-context --test durability -- --nocapture
+            cargo test --profile ci --locked --workspace --test durability -- --nocapture
         ;;
     clocks)
         $step "Clocks that jump by a year, seeds $seeds" env RENKEI_SEEDS="$seeds" \
-            cargo test --profile ci --locked -p city-context --test clock -- --nocapture
+            cargo test --profile ci --locked --workspace --test clock -- --nocapture
         ;;
     flips)
         $step "$flips flipped bits, each in a data folder of its own (some 45 minutes)" env RENKEI_FLIPS="$flips" \
-            cargo test --profile ci --locked -p e2e-tests --test life flipped_bit -- --nocapture
+            cargo test --profile ci --locked --workspace --test life flipped_bit -- --nocapture
         ;;
     inputs)
         $step "$inputs broken inputs for every reader (hours)" env RENKEI_INPUTS="$inputs" \
-            cargo test --profile ci --locked -p fuzz --test inputs -- --nocapture
+            cargo test --profile ci --locked --workspace --test inputs -- --nocapture
         $step "$inputs broken configuration files" env RENKEI_INPUTS="$inputs" \
-            cargo test --profile ci --locked -p renkei --bin renkei no_file_breaks -- --nocapture
+            cargo test --profile ci --locked --workspace --bin renkei no_file_breaks -- --nocapture
         ;;
     cases)
         $step "Random cases in the pure rooms, $cases each" env PROPTEST_CASES="$cases" \
@@ -44,7 +45,7 @@ for one in $steps; do
         ;;
     data)
         $step "Real city data, whole files" env RENKEI_FULL=1 \
-            cargo test --profile ci --locked -p e2e-tests --test koto -- --nocapture
+            cargo test --profile ci --locked --workspace --test koto -- --nocapture
         ;;
     *)
         echo "torture: there is no step $one" >&2

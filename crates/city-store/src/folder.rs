@@ -63,9 +63,10 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The restore is done: from here on the folder is as any other.
+    /// The restore is done: from here on the folder is as any other that this release has opened.
     pub fn restored(&self) -> Result<(), Error> {
         let done = || {
+            write_number(&self.path, "FORMAT", FORMAT)?;
             std::fs::remove_file(self.path.join(RESTORING))?;
             File::open(&self.path)?.sync_all()
         };

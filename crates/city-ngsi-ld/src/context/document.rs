@@ -101,7 +101,13 @@ impl ContextDocument {
         let mut terms = Vec::with_capacity(members.0.len());
         for (term, raw) in members.0 {
             match &*term {
-                "@vocab" => vocab = json::text(raw).map(|text| text.into()),
+                "@vocab" => {
+                    vocab = json::text(raw).map(|text| text.into());
+                    // A name that depends on where the document lay would not read back as itself.
+                    if vocab.as_deref().is_some_and(|vocab: &str| !vocab.contains(':')) {
+                        return Err(Error::bad("@context.@vocab", "must be an absolute IRI"));
+                    }
+                }
                 "@import" => {
                     let url = json::expect_text(raw, "@context.@import")?;
                     self.items.push(Item::Url(url.into()));
