@@ -338,7 +338,15 @@ fn sql_reads_and_does_nothing_else() {
         assert!(!problem["detail"].as_str().unwrap().is_empty(), "{statement}");
     }
     assert!(!std::path::Path::new("/tmp/renkei-sql-test.csv").exists());
-    // Many rows, much memory: refused, and the server goes on.
+    // Many operators, many rows: refused, and the server goes on.
+    let deep = format!("SELECT 1{}", "+1".repeat(20_000));
+    let answer = city.client.request("POST", "/sql/v1/query").body("application/sql", deep).answer();
+    assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("SQL-007")));
+    let many = format!("SELECT 1{}", "+1".repeat(490));
+    let answer = city.client.request("POST", "/sql/v1/query").body("application/sql", many).answer();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let texts = city.client.get(&path_with("/sql/v1/query", &[("q", "SELECT repeat('x', 1000000000)")]));
+    assert_eq!(texts.status, 400, "what makes texts of any length is not there");
     let numbers = "SELECT a.value FROM generate_series(1, 100000) a CROSS JOIN generate_series(1, 100000) b";
     let answer = city.client.get(&path_with("/sql/v1/query", &[("q", numbers)]));
     assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("SQL-003")));

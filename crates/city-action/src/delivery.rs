@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::join::join_all;
 use crate::outbox::{
     DEAD_LETTERS_MAX, DeadLetter, MatchedChange, ROW_AGE_MICROS_MAX, ROWS_MAX, Row, SubscriptionKey, dead_letters,
     delete_dead_letter, delete_row, put_dead_letter, put_report, put_row, rows,
@@ -600,23 +601,4 @@ fn bury(report: &mut DeliveryReport, key: &SubscriptionKey, row: Row, now: Time,
     report.waiting = report.waiting.saturating_sub(1);
     report.dead_letters += 1;
     metrics::counter!("renkei_dead_letters_total").increment(1);
-}
-
-/// Runs them together and gives their results in order.
-async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|cx| {
-        let mut pending = false;
-        for (future, result) in &mut running {
-            if result.is_none() {
-                match future.as_mut().poll(cx) {
-                    std::task::Poll::Ready(output) => *result = Some(output),
-                    std::task::Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
-    })
-    .await;
-    running.into_iter().filter_map(|(_, result)| result).collect()
 }

@@ -5,6 +5,7 @@
 //! alone decides that an effect leaves.
 
 mod delivery;
+mod join;
 pub mod matcher;
 pub mod matching;
 pub mod outbox;

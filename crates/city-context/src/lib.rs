@@ -319,7 +319,8 @@ impl Context {
         let identity = image::Identity::decode(bytes, &space.terms)?;
         let modified_at = parts.stamp.map_or(identity.created_at, |stamp| stamp.modified_at);
         let is_alive = parts.identity.is_some();
-        Ok(Some(PastIdentity { number, id: id.clone(), identity, modified_at, is_alive }))
+        let deleted_at = parts.stamp.filter(|_| !is_alive).map(|stamp| stamp.modified_at);
+        Ok(Some(PastIdentity { number, id: id.clone(), identity, modified_at, is_alive, deleted_at }))
     }
 
     /// An entity that was deleted, as it stood just before.
@@ -422,6 +423,8 @@ pub struct PastIdentity {
     pub identity: image::Identity,
     pub modified_at: city_model::Time,
     pub is_alive: bool,
+    /// When it was deleted, if it was; what is known from the past only never was.
+    pub deleted_at: Option<city_model::Time>,
 }
 
 /// All definitions of a kind in a tenant, by id.

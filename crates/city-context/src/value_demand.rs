@@ -62,27 +62,35 @@ impl ValueDemand {
     }
 
     fn make(&self, space: &Arc<TenantSpace>, name: &Name) {
+        let making = Making { space: Arc::clone(space), name: name.clone(), flag: Arc::clone(&self.making) };
         if !space.index.write().values_mut().begin(name) {
-            self.making.store(false, Ordering::Release);
             return;
         }
-        let (view, images, making) = (Arc::clone(&self.view), Arc::clone(&self.images), Arc::clone(&self.making));
-        let (space, name) = (Arc::clone(space), name.clone());
-        let work = move || {
-            let made = read_all(&view, &images, &space, &name);
-            match made {
-                Ok(made) => space.index.write().values_mut().finish(&name, made),
-                Err(error) => {
-                    tracing::warn!(%error, attribute = %name.as_str(), "an index of values could not be made");
-                    space.index.write().values_mut().give_up(&name);
-                }
+        let (view, images) = (Arc::clone(&self.view), Arc::clone(&self.images));
+        let work = move || match read_all(&view, &images, &making.space, &making.name) {
+            Ok(made) => making.space.index.write().values_mut().finish(&making.name, made),
+            Err(error) => {
+                tracing::warn!(%error, attribute = %making.name.as_str(), "an index of values could not be made");
             }
-            making.store(false, Ordering::Release);
         };
         if let Err(error) = std::thread::Builder::new().name("values".to_owned()).spawn(work) {
             tracing::warn!(%error, "the thread for an index of values cannot be started");
-            self.making.store(false, Ordering::Release);
         }
+    }
+}
+
+/// An index on its way. However that ends, the next one can be made.
+struct Making {
+    space: Arc<TenantSpace>,
+    name: Name,
+    flag: Arc<AtomicBool>,
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        // What was finished is no longer among those that are being made.
+        self.space.index.write().values_mut().give_up(&self.name);
+        self.flag.store(false, Ordering::Release);
     }
 }
 

@@ -16,6 +16,9 @@ pub const INDEXED_MAX: usize = 32;
 /// Most candidates that an index of values gives; a condition that most fulfil is tested one by one.
 const CANDIDATES_MAX: usize = 20_000;
 
+/// Longer texts are not keys of an index; they are candidates for everything.
+const TEXT_BYTES_MAX: usize = 256;
+
 /// The values of one attribute.
 #[derive(Debug, Default)]
 pub struct ValueIndex {
@@ -53,6 +56,7 @@ impl ValueIndex {
             match &instance.kind {
                 Kind::Property(value) | Kind::VocabProperty(value) | Kind::Relationship { object: value, .. } => {
                     match value {
+                        Value::Text(text) if text.len() > TEXT_BYTES_MAX => drop(self.other.insert(number)),
                         Value::Text(text) => match self.texts.get_mut(text) {
                             Some(set) => drop(set.insert(number)),
                             None => drop(self.texts.insert(text.clone(), RoaringBitmap::from([number]))),

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::ControlFlow;
 
 use city_model::temporal::{
     AggregatedPeriod, AggregatedSeries, Aggregation, AggregationMethod, TemporalQuery, TimeProperty,
@@ -59,16 +60,12 @@ impl<'a> Aggregator<'a> {
 
     /// Gathers all of a series.
     pub fn gather(&mut self, view: &Snapshot, span: &Span, query: &TemporalQuery, terms: &Terms) -> Result<(), Error> {
-        let mut failed = None;
+        let mut outcome = Ok(());
         for_each_piece(view, span, &mut |piece| {
-            if failed.is_none()
-                && let Err(error) = self.take(piece, span, query, terms)
-            {
-                failed = Some(error);
-            }
-            Ok(())
+            outcome = self.take(piece, span, query, terms);
+            Ok(if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
-        failed.map_or(Ok(()), Err)
+        outcome
     }
 
     fn take(&mut self, piece: Piece, span: &Span, query: &TemporalQuery, terms: &Terms) -> Result<(), Error> {
@@ -148,7 +145,7 @@ impl<'a> Aggregator<'a> {
     #[must_use]
     pub fn finish(self, dataset: Option<DatasetId>, last_n: Option<usize>) -> Option<AggregatedSeries> {
         let (aggregation, frame) = (self.aggregation, self.frame);
-        let kind = self.kind?;
+        let kind = self.kind.filter(|_| !self.periods.is_empty())?;
         let mut periods: Vec<AggregatedPeriod> = self
             .periods
             .into_iter()

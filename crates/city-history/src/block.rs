@@ -11,6 +11,25 @@ use city_store::codec::{InstanceParts, Reader, Writer, split_instance};
 
 /// Most rows in a block.
 pub const BLOCK_ROWS_MAX: usize = 1_000;
+/// Most bytes that the rows of a block had: who reads one of them decodes all.
+pub const BLOCK_BYTES_MAX: usize = 1 << 20;
+
+/// Rows in order, cut where a block ends.
+pub fn chunks(rows: &[Row]) -> impl Iterator<Item = &[Row]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take(BLOCK_ROWS_MAX).take_while(|row| {
+            bytes += row.instance.len();
+            bytes <= BLOCK_BYTES_MAX
+        });
+        // One row alone is a block, however large.
+        let count = fits.count().max(1).min(rest.len());
+        let (chunk, behind) = rest.split_at(count);
+        rest = behind;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
 
 /// One instance of a series as it lies in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -115,7 +115,7 @@ struct Worker {
 
 impl Worker {
     fn run(self) {
-        let mut sweep = None;
+        let mut sweep = self.unfinished_sweep();
         while !self.shared.stop.load(Ordering::Acquire) {
             if let Err(error) = self.round(&mut sweep) {
                 tracing::error!(%error, "history stopped; the current state goes on");
@@ -126,6 +126,14 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    /// The sweep that was under way when the process ended.
+    fn unfinished_sweep(&self) -> Option<Sweep> {
+        Sweep::resume(&self.view, self.policy).unwrap_or_else(|error| {
+            tracing::warn!(%error, "a sweep of history that was broken off cannot go on");
+            None
+        })
     }
 
     /// New records first; a sweep goes on in between.
@@ -158,6 +166,7 @@ impl Worker {
                 "history was thinned or forgotten, as its retention says"
             );
             metrics::counter!("renkei_history_rows_gone_total").increment(under_way.rows_gone);
+            under_way.finish(&self.view)?;
             *sweep = None;
         }
         Ok(())
@@ -251,10 +260,15 @@ impl Worker {
                 (None, None) => self.remove(&series_of_touched(record, touched), rows)?,
                 (Some(position), after) => {
                     self.flush(rows)?;
-                    self.remove_one(&attribute, *position)?;
-                    if let Some(after) = after {
-                        self.add(record, touched, *position, after, rows)?;
-                    }
+                    let new = match after {
+                        Some(after) => {
+                            let (modified_at, observed_at) = peek_times(after)?;
+                            let time = observed_at.unwrap_or(modified_at);
+                            Some((row_key(&series_of_touched(record, touched), time, *position), &after[..]))
+                        }
+                        None => None,
+                    };
+                    self.replace_one(&attribute, *position, new)?;
                 }
             }
         }
@@ -290,18 +304,30 @@ impl Worker {
         out.bytes
     }
 
-    fn remove_one(&self, attribute: &[u8], position: InstancePosition) -> Result<(), Error> {
+    /// Takes an instance away and puts another in its place, in one batch: a reader sees the one or the other.
+    fn replace_one(
+        &self,
+        attribute: &[u8],
+        position: InstancePosition,
+        new: Option<(Vec<u8>, &[u8])>,
+    ) -> Result<(), Error> {
         let mut batch = ViewBatch::default();
         match find(&self.view.snapshot(), attribute, position)? {
-            None => return Ok(()),
+            // A key is written once in a batch; the new row takes the place of the old one by itself.
+            Some(Place::Loose { key }) if new.as_ref().is_some_and(|(new, _)| *new == key) => {}
             Some(Place::Loose { key }) => batch.delete(Space::History, key),
             Some(Place::Block { key, at }) => {
-                let Some(bytes) = self.view.get(Space::Blocks, &key)? else { return Ok(()) };
-                let mut rows = Block::decode(&bytes)?.rows()?;
-                rows.remove(at);
-                let series = series_of(&key)?.to_vec();
-                put_blocks(&series, Some(key), &rows, &mut batch)?;
+                if let Some(bytes) = self.view.get(Space::Blocks, &key)? {
+                    let mut rows = Block::decode(&bytes)?.rows()?;
+                    rows.remove(at);
+                    let series = series_of(&key)?.to_vec();
+                    put_blocks(&series, Some(key), &rows, &mut batch)?;
+                }
             }
+            None => {}
+        }
+        if let Some((key, instance)) = new {
+            batch.put(Space::History, key, instance);
         }
         self.view.write(batch)
     }

@@ -15,6 +15,7 @@ mod series;
 mod silent;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use city_model::change::InstancePosition;
@@ -192,10 +193,8 @@ impl History {
                 let span = span_of(series, attribute, dataset);
                 let mut outcome = Ok(true);
                 series::for_each_piece(&snapshot, &span, &mut |piece| {
-                    if matches!(outcome, Ok(true)) {
-                        outcome = see_piece(piece, &span, &mut |time, parts| see(attribute, dataset, time, parts));
-                    }
-                    Ok(())
+                    outcome = see_piece(piece, &span, &mut |time, parts| see(attribute, dataset, time, parts));
+                    Ok(if matches!(outcome, Ok(true)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
                 })?;
                 if !outcome? {
                     return Ok(());
@@ -330,8 +329,12 @@ fn frame_of<'s>(
     };
     for span in spans {
         if series.query.property == TimeProperty::ObservedAt {
-            if let Some((first, last)) = series::extent(snapshot, span)? {
-                widen(first, last);
+            // What was not observed is not counted either.
+            let mut observed = |row: &Row| Ok(split_instance(&row.instance)?.observed_at);
+            let (first, _) = series::first(snapshot, span, 1, &mut observed)?;
+            let (last, _) = series::last(snapshot, span, 1, &mut observed)?;
+            if let (Some(first), Some(last)) = (first.first(), last.first()) {
+                widen(*first, *last);
             }
             continue;
         }

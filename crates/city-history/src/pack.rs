@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use city_store::view::{Snapshot, after_prefix};
 use city_store::{Error, Space, ViewBatch};
 
-use crate::block::{BLOCK_ROWS_MAX, Block, Row, encode};
+use crate::block::{BLOCK_BYTES_MAX, BLOCK_ROWS_MAX, Block, Row, chunks, encode};
 use crate::row::{position_of, row_key, time_of};
 use crate::series::block_before;
 
@@ -16,6 +16,10 @@ use crate::series::block_before;
 pub const PACK_ROWS_MIN: usize = 256;
 /// Most loose rows that are packed at a time; the rest has its turn later.
 const PACK_ROWS_MAX: usize = 20_000;
+/// Most bytes of rows that are packed at a time.
+const PACK_BYTES_MAX: usize = 16 << 20;
+/// A larger row stays loose: beside others it would only make them slow to read.
+const LOOSE_BYTES_MIN: usize = 64 << 10;
 /// One row in so many looks, when it is written, how many loose ones its series has.
 const LOOK_EVERY: u64 = 128;
 
@@ -27,11 +31,24 @@ pub fn looks(seq: u64, index: u32) -> bool {
 }
 
 /// Packs a series if it has rows enough; those that are not written yet come along.
-pub fn pack(view: &Snapshot, series: &[u8], mut rows: Vec<Row>, batch: &mut ViewBatch) -> Result<(), Error> {
+pub fn pack(view: &Snapshot, series: &[u8], rows: Vec<Row>, batch: &mut ViewBatch) -> Result<(), Error> {
+    let (mut rows, large): (Vec<Row>, Vec<Row>) =
+        rows.into_iter().partition(|row| row.instance.len() < LOOSE_BYTES_MIN);
+    for row in large {
+        batch.put(Space::History, row_key(series, row.time, row.position), &row.instance);
+    }
     let fresh = rows.len();
+    let mut bytes = 0;
     view.scan(Space::History, series, &after_prefix(series), |key, value| {
-        rows.push(Row { time: time_of(key)?, position: position_of(key)?, instance: (*value).into() });
-        Ok(if rows.len() < PACK_ROWS_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        if value.len() < LOOSE_BYTES_MIN {
+            bytes += value.len();
+            rows.push(Row { time: time_of(key)?, position: position_of(key)?, instance: (*value).into() });
+        }
+        Ok(if rows.len() < PACK_ROWS_MAX && bytes < PACK_BYTES_MAX {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
     })?;
     if rows.len() < PACK_ROWS_MIN {
         for row in &rows[..fresh] {
@@ -81,7 +98,7 @@ fn put_group(
     let block = Block::decode(&bytes)?;
     let last = block.len() - 1;
     let overlaps = group.first().is_some_and(|row| row.place() <= (block.time(last), block.position(last)));
-    if !overlaps && block.len() == BLOCK_ROWS_MAX {
+    if !overlaps && (block.len() == BLOCK_ROWS_MAX || bytes.len() > BLOCK_BYTES_MAX / 2) {
         return put_blocks(series, None, &group, batch);
     }
     let mut rows = block.rows()?;
@@ -95,7 +112,7 @@ fn put_group(
 /// batch: of two writes the engine would not know which came last.
 pub fn put_blocks(series: &[u8], old: Option<Vec<u8>>, rows: &[Row], batch: &mut ViewBatch) -> Result<(), Error> {
     let mut old = old;
-    for chunk in rows.chunks(BLOCK_ROWS_MAX) {
+    for chunk in chunks(rows) {
         if let Some(first) = chunk.first() {
             let key = row_key(series, first.time, first.position);
             old = old.filter(|old| *old != key);

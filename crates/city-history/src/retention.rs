@@ -13,10 +13,15 @@ use city_store::codec::split_instance;
 use city_store::view::{Snapshot, after_prefix};
 use city_store::{Error, Space, View, ViewBatch};
 
-use crate::block::{BLOCK_ROWS_MAX, Block, Row};
+use crate::block::{Block, Row, chunks, read_head};
 use crate::pack::put_blocks;
-use crate::row::{row_key, series_of};
-use crate::series::{Piece, Span, for_each_piece};
+use crate::row::{range_of, row_key, series_of};
+use crate::series::{Piece, Span, first, for_each_piece};
+
+/// Blocks that are forgotten in one batch.
+const BLOCKS_IN_BATCH: usize = 1_000;
+/// What is thinned at a time, in microseconds: a day, or one period where that is longer.
+const STRETCH_MICROS: i64 = 86_400_000_000;
 
 /// How long the past is kept, and how exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,22 +80,28 @@ impl Default for Bounds {
 }
 
 const BOUNDS_KEY: &[u8] = b"history:bounds";
+/// The bounds from which a sweep began that is not done.
+const SWEEP_KEY: &[u8] = b"history:sweep";
 
 impl Bounds {
     pub fn read(view: &View) -> Result<Self, Error> {
-        let Some(bytes) = view.get(Space::Meta, BOUNDS_KEY)? else { return Ok(Self::default()) };
+        Ok(Self::find(view, BOUNDS_KEY)?.unwrap_or_default())
+    }
+
+    fn find(view: &View, key: &[u8]) -> Result<Option<Self>, Error> {
+        let Some(bytes) = view.get(Space::Meta, key)? else { return Ok(None) };
         let wrong = || Error::Undecodable("the bounds of history have a wrong length".to_owned());
         let at = |from: usize| {
             let bytes = bytes.get(from..from + 8).and_then(|bytes| bytes.try_into().ok()).ok_or_else(wrong)?;
             Ok(Time::from_micros(i64::from_le_bytes(bytes)))
         };
-        Ok(Self { kept_from: at(0)?, exact_from: at(8)? })
+        Ok(Some(Self { kept_from: at(0)?, exact_from: at(8)? }))
     }
 
-    fn put(self, batch: &mut ViewBatch) {
+    fn put(self, key: &[u8], batch: &mut ViewBatch) {
         let mut bytes = self.kept_from.as_micros().to_le_bytes().to_vec();
         bytes.extend_from_slice(&self.exact_from.as_micros().to_le_bytes());
-        batch.put(Space::Meta, BOUNDS_KEY, &bytes);
+        batch.put(Space::Meta, key, &bytes);
     }
 }
 
@@ -116,9 +127,24 @@ impl Sweep {
             return Ok(None);
         }
         let mut batch = ViewBatch::default();
-        to.put(&mut batch);
+        to.put(BOUNDS_KEY, &mut batch);
+        from.put(SWEEP_KEY, &mut batch);
         view.write(batch)?;
         Ok(Some(Self { policy, from, to, cursor: Vec::new(), series: 0, rows_gone: 0 }))
+    }
+
+    /// A sweep that was broken off, from its first series on: what was done already is found so.
+    pub fn resume(view: &View, policy: Policy) -> Result<Option<Self>, Error> {
+        let to = Bounds::read(view)?;
+        let from = Bounds::find(view, SWEEP_KEY)?;
+        Ok(from.map(|from| Self { policy, from, to, cursor: Vec::new(), series: 0, rows_gone: 0 }))
+    }
+
+    /// Nothing is left to do.
+    pub fn finish(&self, view: &View) -> Result<(), Error> {
+        let mut batch = ViewBatch::default();
+        batch.delete(Space::Meta, SWEEP_KEY);
+        view.write(batch)
     }
 
     /// Works on up to so many series; `true` when there are no more.
@@ -127,6 +153,7 @@ impl Sweep {
             let Some(series) = next_series(&view.snapshot(), &self.cursor)? else { return Ok(true) };
             if self.policy.keep.is_some() {
                 let horizon = self.to.kept_from;
+                self.forget_blocks(view, &series, horizon)?;
                 self.rewrite(view, &series, i64::MIN..horizon.as_micros(), &|rows| {
                     let forgotten = rows.partition_point(|row| row.time < horizon);
                     // The last one before the horizon says how things stood there.
@@ -134,20 +161,62 @@ impl Sweep {
                 })?;
             }
             if let Some(thin) = self.policy.thin {
-                let (from, to) = (self.from.exact_from.max(self.to.kept_from), self.to.exact_from);
-                self.rewrite(view, &series, from.as_micros()..to.as_micros(), &|rows| {
-                    let (begin, end) =
-                        (rows.partition_point(|row| row.time < from), rows.partition_point(|row| row.time < to));
-                    let mut kept = rows[..begin.min(end)].to_vec();
-                    thinned(&rows[begin.min(end)..end], thin.period, &mut kept)?;
-                    kept.extend_from_slice(&rows[end..]);
-                    Ok(kept)
-                })?;
+                self.thin(view, &series, thin.period)?;
             }
             self.series += 1;
             self.cursor = after_prefix(&series);
         }
         Ok(false)
+    }
+
+    /// Blocks that lie before the horizon go unread, but for the last of them.
+    fn forget_blocks(&mut self, view: &View, series: &[u8], horizon: Time) -> Result<(), Error> {
+        let span = Span { series: series.to_vec(), micros: Some(i64::MIN..horizon.as_micros()) };
+        let mut old: Vec<(Vec<u8>, u64)> = Vec::new();
+        let snapshot = view.snapshot();
+        let (from, to) = range_of(series, &(i64::MIN..horizon.as_micros()));
+        snapshot.scan(Space::Blocks, &from, &to, |key, value| {
+            let head = read_head(&value)?;
+            if span.holds_all(&head) {
+                old.push((key.to_vec(), head.rows as u64));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        old.pop();
+        for some in old.chunks(BLOCKS_IN_BATCH) {
+            let mut batch = ViewBatch::default();
+            for (key, rows) in some {
+                batch.delete(Space::Blocks, key.clone());
+                self.rows_gone += rows;
+            }
+            view.write(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Thins what lies between the bounds, a stretch of whole periods after the other.
+    fn thin(&mut self, view: &View, series: &[u8], period: Period) -> Result<(), Error> {
+        let (mut from, end) = (self.from.exact_from.max(self.to.kept_from), self.to.exact_from);
+        while from < end {
+            let span = Span { series: series.to_vec(), micros: Some(from.as_micros()..end.as_micros()) };
+            let mut time = |row: &Row| Ok(Some(row.time));
+            let (first, _) = first(&view.snapshot(), &span, 1, &mut time)?;
+            // Where nothing lies there is nothing to do.
+            let Some(first) = first.first().copied() else { return Ok(()) };
+            let number = period.number(Time::UNSET, first);
+            let begin = period.start(Time::UNSET, number).max(from);
+            let to = period.start(Time::UNSET, number + period.in_span(STRETCH_MICROS)).min(end);
+            self.rewrite(view, series, begin.as_micros()..to.as_micros(), &|rows| {
+                let (low, high) =
+                    (rows.partition_point(|row| row.time < begin), rows.partition_point(|row| row.time < to));
+                let mut kept = rows[..low].to_vec();
+                thinned(&rows[low..high], period, &mut kept)?;
+                kept.extend_from_slice(&rows[high..]);
+                Ok(kept)
+            })?;
+            from = to;
+        }
+        Ok(())
     }
 
     /// Takes the rows of a span, those of its blocks that reach beyond it included, and puts back what stays.
@@ -176,7 +245,7 @@ impl Sweep {
                     rows.push(Row { time, position, instance: bytes.into() });
                 }
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         rows.sort_by_key(Row::place);
         let kept = stay(&rows)?;
@@ -186,7 +255,7 @@ impl Sweep {
         self.rows_gone += (rows.len() - kept.len()) as u64;
         // A key is written once in a batch, so a block that stays under its key is not deleted.
         let first_of = |chunk: &[Row]| chunk.first().map(|row| row_key(series, row.time, row.position));
-        let new: Vec<Vec<u8>> = kept.chunks(BLOCK_ROWS_MAX).filter_map(first_of).collect();
+        let new: Vec<Vec<u8>> = chunks(&kept).filter_map(first_of).collect();
         for old in blocks.into_iter().filter(|old| !new.contains(old)) {
             batch.delete(Space::Blocks, old);
         }
@@ -275,7 +344,7 @@ mod tests {
                 }
                 Piece::Loose(time, ..) => found.push(time.as_micros() / 60_000_000),
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })
         .unwrap();
         found.sort_unstable();
@@ -286,6 +355,7 @@ mod tests {
         let now = Time::from_micros(now_minute * 60_000_000);
         if let Some(mut sweep) = Sweep::begin(view, policy, now).unwrap() {
             while !sweep.step(view, 1).unwrap() {}
+            sweep.finish(view).unwrap();
         }
     }
 
@@ -331,6 +401,23 @@ mod tests {
         let once = minutes(&view);
         sweep(&view, policy, 1_440);
         assert_eq!(minutes(&view), once, "what is thinned is not thinned again");
+    }
+
+    #[test]
+    fn a_sweep_that_was_broken_off_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let view = View::open(folder.path()).unwrap();
+        day(&view, |minute| Value::Int((minute * 37) % 60));
+        let policy = Policy { keep: None, thin: Some(Thinning { after: period("PT12H"), period: period("PT1H") }) };
+        let now = Time::from_micros(1_440 * 60_000_000);
+        // The bounds are known, and then the process ends.
+        drop(Sweep::begin(&view, policy, now).unwrap().unwrap());
+        assert!(!policy.is_due(Bounds::read(&view).unwrap(), now, 1));
+        let mut sweep = Sweep::resume(&view, policy).unwrap().unwrap();
+        while !sweep.step(&view, 1).unwrap() {}
+        sweep.finish(&view).unwrap();
+        assert!(minutes(&view).len() < 800);
+        assert!(Sweep::resume(&view, policy).unwrap().is_none());
     }
 
     #[test]

@@ -92,16 +92,20 @@ fn blocks(
 pub fn for_each_piece(
     view: &Snapshot,
     span: &Span,
-    see: &mut dyn FnMut(Piece) -> Result<(), Error>,
+    see: &mut dyn FnMut(Piece) -> Result<ControlFlow<()>, Error>,
 ) -> Result<(), Error> {
+    let mut enough = false;
     blocks(view, span, false, |head, bytes| {
-        see(Piece::Block(head, bytes))?;
-        Ok(ControlFlow::Continue(()))
+        let flow = see(Piece::Block(head, bytes))?;
+        enough = flow.is_break();
+        Ok(flow)
     })?;
+    if enough {
+        return Ok(());
+    }
     let (from, to) = span.keys();
     view.scan(Space::History, &from, &to, |key, value| {
-        see(Piece::Loose(row::time_of(key)?, row::position_of(key)?, &value))?;
-        Ok(ControlFlow::Continue(()))
+        see(Piece::Loose(row::time_of(key)?, row::position_of(key)?, &value))
     })
 }
 
@@ -170,14 +174,6 @@ fn collect<T>(
     let more = rows.len() > rows_max;
     rows.truncate(rows_max);
     Ok((rows.into_iter().map(|(_, taken)| taken).collect(), more))
-}
-
-/// The earliest and the latest time of a span, if it holds anything.
-pub fn extent(view: &Snapshot, span: &Span) -> Result<Option<(Time, Time)>, Error> {
-    let mut time = |row: &Row| Ok(Some(row.time));
-    let (first, _) = first(view, span, 1, &mut time)?;
-    let (last, _) = last(view, span, 1, &mut time)?;
-    Ok(first.first().copied().zip(last.first().copied()))
 }
 
 /// Each number that stands at `at` in the keys below a prefix, once, in order: one seek each.

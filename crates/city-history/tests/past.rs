@@ -194,6 +194,7 @@ impl Town {
                 let number = if period.is_whole() { 0 } else { period.number(origin.unwrap(), time) };
                 periods.entry(number).or_default().push(value.as_f64().unwrap());
             }
+            assert_eq!(found.contains_key(&attribute), !periods.is_empty(), "no series without a period");
             let own = found.get(&attribute).map_or(&[][..], |series| &series[0].periods);
             assert_eq!(own.len(), periods.len(), "{query:?} {period:?}");
             for (own, (number, values)) in own.iter().zip(periods) {

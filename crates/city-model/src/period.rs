@@ -46,6 +46,12 @@ impl Period {
         *self == Self::default()
     }
 
+    /// How many of them are about as long as this; at least one.
+    #[must_use]
+    pub fn in_span(&self, micros: i64) -> i64 {
+        if self.months > 0 || self.micros <= 0 { 1 } else { (micros / self.micros).max(1) }
+    }
+
     /// Where the period of this number begins; number 0 begins at the origin.
     #[must_use]
     pub fn start(&self, origin: Time, number: i64) -> Time {

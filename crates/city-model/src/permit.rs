@@ -58,6 +58,8 @@ pub enum Refused {
     NoRight { who: Arc<str>, right: &'static str, tenant: TenantName },
     #[error("The permit of {0} has expired; ask for a new one.")]
     Expired(Arc<str>),
+    #[error("The permit of {0} shows only a part of the tenant; this needs one that shows all of it.")]
+    NotWhole(Arc<str>),
 }
 
 /// The one place where permits come from.
@@ -110,6 +112,17 @@ impl Permit {
     #[must_use]
     pub fn mask(&self) -> &AttributeMask {
         &self.mask
+    }
+
+    /// Whether its holder sees all of the tenant, every attribute included.
+    #[must_use]
+    pub fn sees_everything(&self) -> bool {
+        self.filter.is_none() && self.mask == AttributeMask::All
+    }
+
+    /// Refuses a permit that shows only a part, where only the whole makes sense.
+    pub fn check_whole(&self) -> Result<(), Refused> {
+        if self.sees_everything() { Ok(()) } else { Err(Refused::NotWhole(Arc::clone(&self.who))) }
     }
 
     pub fn check(&self, right: Right, now: Time) -> Result<(), Refused> {

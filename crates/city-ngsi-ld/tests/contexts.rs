@@ -179,9 +179,7 @@ fn a_term_with_a_colon_is_no_prefix() {
 /// Found by `fuzz`, target context: names under it did not read back as themselves.
 #[test]
 fn a_vocab_that_is_relative_is_refused() {
-    let taken = |text: &str| {
-        ContextSpec::parse(text).is_ok_and(|spec| ContextStore::new().resolve(&spec).is_ok())
-    };
+    let taken = |text: &str| ContextSpec::parse(text).is_ok_and(|spec| ContextStore::new().resolve(&spec).is_ok());
     assert!(!taken(r#"{"@vocab":"/x"}"#) && !taken(r#"[{"@vocab":""}]"#));
     assert!(taken(r#"{"@vocab":"https://example.org/"}"#) && taken(r#"{"@vocab":null}"#));
 }

@@ -43,6 +43,7 @@ pub async fn backup(
     }
     let permit = permit_of(&city, &headers)?;
     permit.check(Right::Read, city.now()).map_err(city_context::Error::from)?;
+    permit.check_whole().map_err(city_context::Error::from)?;
     let since = since(&parameters)?;
     let Ok(place) = Arc::clone(&city.readers.backup).try_acquire_owned() else {
         let detail = "Another backup is under way; they go one after the other. Try again after Retry-After.";

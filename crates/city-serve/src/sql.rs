@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::body::WholeBody;
 use crate::city::City;
 use crate::doors::{Effect, Operation};
-use crate::ngsi_ld::{reading, said};
+use crate::ngsi_ld::{RETRY_AFTER_BUSY, reading, said};
 use crate::parameters::Parameters;
 use crate::problem::{Kind, Problem};
 
@@ -61,7 +61,6 @@ async fn answer(city: &City, headers: &HeaderMap, text: &str, format: Option<&st
     let (format, media) = wanted(headers, format)?;
     let (permit, terms) = reading(city, headers).await?;
     city.history_caught_up().await?;
-    let _place = city.readers.place().await;
     let answer = city.sql.query(&permit, &terms, text).await?;
     let rows = answer.rows();
     let body = tokio::task::block_in_place(|| answer.render(format))?;
@@ -96,6 +95,10 @@ impl From<Error> for Problem {
             Error::TooSlow => Self::new(Kind::TooComplexQuery, "SQL-002", said(&error)),
             Error::TooMany => Self::new(Kind::TooManyResults, "SQL-003", said(&error)),
             Error::TooMuchMemory => Self::new(Kind::TooComplexQuery, "SQL-004", said(&error)),
+            Error::TooDeep => Self::new(Kind::TooComplexQuery, "SQL-007", said(&error)),
+            Error::Busy => {
+                Self::plain(StatusCode::SERVICE_UNAVAILABLE, "SQL-008", said(&error)).retry_after(RETRY_AFTER_BUSY)
+            }
             Error::TooLong => Self::plain(StatusCode::PAYLOAD_TOO_LARGE, "SQL-005", said(&error)),
             Error::Engine(_) => Self::internal("SQL-006", &error),
         }

@@ -24,6 +24,8 @@ pub async fn undelete(
     path: PathParameters,
 ) -> Result<Json<Value>, Problem> {
     let permit = permit_of(&city, &headers)?;
+    // From a part of an entity the whole cannot be made again.
+    permit.check_whole().map_err(city_context::Error::from)?;
     let id = city_model::EntityId::parse(path.get("entityId")?)?;
     let (entity, from) = match city.context.before_deletion(&permit, &id)? {
         Deleted::Alive => return Err(Rejected::AlreadyExists(id).into()),

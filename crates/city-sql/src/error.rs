@@ -2,7 +2,7 @@
 
 use datafusion::error::DataFusionError;
 
-use crate::{ANSWER_BYTES_MAX, MEMORY_BYTES_MAX, QUERY_BYTES_MAX, ROWS_MAX, SECONDS_MAX};
+use crate::{ANSWER_BYTES_MAX, MEMORY_BYTES_MAX, OPERATORS_MAX, QUERIES_MAX, QUERY_BYTES_MAX, ROWS_MAX, SECONDS_MAX};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,6 +22,10 @@ pub enum Error {
     TooMuchMemory,
     #[error("SQL-005 The query is longer than {} KiB.", QUERY_BYTES_MAX >> 10)]
     TooLong,
+    #[error("SQL-007 The statement has more than {OPERATORS_MAX} operators. Write long alternatives with IN (…).")]
+    TooDeep,
+    #[error("SQL-008 {QUERIES_MAX} queries are running already. Ask again in a moment.")]
+    Busy,
     #[error("SQL-006 {0}")]
     Engine(String),
     #[error(transparent)]

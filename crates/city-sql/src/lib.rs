@@ -23,6 +23,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
+use tokio::sync::Semaphore;
 
 pub use answer::{Answer, Format};
 pub use error::Error;
@@ -43,28 +44,55 @@ pub const SECONDS_MAX: u64 = 30;
 /// Rows that go through the engine together.
 const BATCH_ROWS: usize = 4_096;
 
-/// Runs queries over one city.
+/// Most operators, `AND`, `OR` and `NOT` among them, in one statement: each may be a level that planning
+/// goes down. A long list of alternatives is written with `IN`.
+pub const OPERATORS_MAX: usize = 500;
+/// Queries that run at the same time; one more is told to come back.
+pub const QUERIES_MAX: usize = 2;
+/// Stack of the thread that plans and runs a query, in bytes; only what is used takes memory.
+const STACK_BYTES: usize = 256 << 20;
+/// Functions that make texts of any length, past all bounds.
+const FUNCTIONS_ABSENT: [&str; 4] = ["repeat", "lpad", "rpad", "range"];
+
+/// Runs queries over one city. Cheap to clone.
+#[derive(Clone)]
 pub struct Sql {
     context: Arc<Context>,
     history: Arc<History>,
+    places: Arc<Semaphore>,
 }
 
 impl Sql {
     #[must_use]
     pub fn new(context: Arc<Context>, history: Arc<History>) -> Self {
-        Self { context, history }
+        Self { context, history, places: Arc::new(Semaphore::new(QUERIES_MAX)) }
     }
 
-    /// The answer to one statement. Names of types and attributes are those of the terms.
+    /// The answer to one statement. Names of types and attributes are those of the terms. It runs on a
+    /// thread of its own with a stack of its own, so that no statement can end the process.
     pub async fn query(&self, permit: &Permit, terms: &Arc<TermMap>, text: &str) -> Result<Answer, Error> {
         if text.len() > QUERY_BYTES_MAX {
             return Err(Error::TooLong);
         }
-        let run = self.run(permit, terms, text);
-        match tokio::time::timeout(Duration::from_secs(SECONDS_MAX), run).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Error::TooSlow),
+        if operators(text) > OPERATORS_MAX {
+            return Err(Error::TooDeep);
         }
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::Busy)?;
+        let (sql, permit, terms, text) = (self.clone(), permit.clone(), Arc::clone(terms), text.to_owned());
+        let runtime = tokio::runtime::Handle::current();
+        let (answer, receiver) = tokio::sync::oneshot::channel();
+        let work = move || {
+            let answered = runtime.block_on(async {
+                let run = tokio::time::timeout(Duration::from_secs(SECONDS_MAX), sql.run(&permit, &terms, &text));
+                run.await.unwrap_or(Err(Error::TooSlow))
+            });
+            drop(place);
+            // Nobody waits any more where the client went away.
+            let _ = answer.send(answered);
+        };
+        let thread = std::thread::Builder::new().name("sql".to_owned()).stack_size(STACK_BYTES).spawn(work);
+        thread.map_err(|error| Error::Engine(format!("The thread for a query cannot be started: {error}")))?;
+        receiver.await.unwrap_or_else(|_| Err(Error::Engine("A query broke off.".to_owned())))
     }
 
     async fn run(&self, permit: &Permit, terms: &Arc<TermMap>, text: &str) -> Result<Answer, Error> {
@@ -110,5 +138,16 @@ fn session() -> Result<SessionContext, Error> {
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
         .build_arc()
         .map_err(Error::of_run)?;
-    Ok(SessionContext::new_with_config_rt(config, runtime))
+    let session = SessionContext::new_with_config_rt(config, runtime);
+    FUNCTIONS_ABSENT.iter().for_each(|name| session.deregister_udf(name));
+    Ok(session)
+}
+
+/// Signs and words in a statement that join two parts of an expression, those in quotes included: a bound
+/// may count too many.
+fn operators(text: &str) -> usize {
+    let signs = text.split(|sign: char| !"+-*/%|&^<>=!~:".contains(sign)).filter(|run| !run.is_empty()).count();
+    let joins = ["and", "or", "not", "union", "join", "when", "is", "like", "between"];
+    let words = text.split(|sign: char| !sign.is_alphanumeric() && sign != '_');
+    signs + words.filter(|word| joins.iter().any(|join| join.eq_ignore_ascii_case(word))).count()
 }

@@ -22,6 +22,9 @@ use tokio::sync::mpsc::Sender;
 use crate::wanted::Wanted;
 use crate::{BATCH_ROWS, Error};
 
+/// Most bytes of texts in one batch.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
 /// Batches that are ready before the engine takes them.
 const BATCHES_AHEAD: usize = 2;
 
@@ -153,6 +156,8 @@ pub struct Rows {
     /// Where the columns of the source stand among the wanted ones.
     places: Vec<Option<usize>>,
     rows: usize,
+    /// Of the texts in them.
+    bytes: usize,
     sender: Sender<Result<RecordBatch>>,
     enough: bool,
 }
@@ -164,7 +169,7 @@ impl Rows {
             places[*column] = Some(place);
         }
         let columns = schema.fields().iter().map(|field| Column::of(field.data_type())).collect();
-        Self { schema, columns, places, rows: 0, sender, enough: false }
+        Self { schema, columns, places, rows: 0, bytes: 0, sender, enough: false }
     }
 
     /// Nobody takes rows any more.
@@ -183,11 +188,15 @@ impl Rows {
     pub fn push<'c>(&mut self, mut cell: impl FnMut(usize) -> Cell<'c>) -> Result<(), Error> {
         for (column, place) in self.places.iter().enumerate() {
             if let Some(place) = place {
-                self.columns[*place].push(cell(column));
+                let cell = cell(column);
+                if let Cell::Text(text) = cell {
+                    self.bytes += text.len();
+                }
+                self.columns[*place].push(cell);
             }
         }
         self.rows += 1;
-        if self.rows >= BATCH_ROWS {
+        if self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES_MAX {
             self.flush().map_err(Error::of_run)?;
         }
         Ok(())
@@ -201,7 +210,7 @@ impl Rows {
         // A query that only counts wants no column, and still its rows.
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?;
-        self.rows = 0;
+        (self.rows, self.bytes) = (0, 0);
         self.enough |= self.sender.blocking_send(Ok(batch)).is_err();
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! The engine tests every condition again, so it is enough that nothing wanted is left out.
 
 use city_model::Time;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
@@ -97,10 +98,20 @@ fn least(a: Option<Time>, b: Option<Time>) -> Option<Time> {
 fn column(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Column(column) => Some(&column.name),
-        // What widens a column for a comparison keeps its order.
-        Expr::Cast(cast) => column(&cast.expr),
+        // What widens a column for a comparison keeps its values apart; a narrowing cast does not.
+        Expr::Cast(cast) if is_wide(cast.field.data_type()) => column(&cast.expr),
         _ => None,
     }
+}
+
+fn is_wide(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, _)
+            | DataType::Utf8
+            | DataType::LargeUtf8
+            | DataType::Utf8View
+    )
 }
 
 fn text(expr: &Expr) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Values and instances as bytes, for the journal and the view alike.
 //!
-//! Little and self-delimiting: LEB128 integers, zigzag for signed ones, length before text. Every
-//! read checks its bounds; bytes that make no sense are an error, never a panic.
+//! Self-delimiting: LEB128 integers, zigzag for signed ones, length before text. Bytes that make no sense
+//! are an error, never a panic.
 
 mod parts;
 
@@ -16,7 +16,6 @@ pub use parts::{InstanceParts, Number, split_instance};
 
 /// Deepest nesting that a reader follows; writers never go deeper (`VALUE_DEPTH_MAX`).
 const DEPTH_MAX: usize = 160;
-
 #[derive(Debug, Default)]
 pub struct Writer {
     pub bytes: Vec<u8>,

@@ -92,7 +92,10 @@ impl Rotating {
                     rename_if_there(path, &numbered(path, 1))?;
                 }
                 // One file alone begins anew.
-                None => std::fs::remove_file(path)?,
+                None => match std::fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                },
             }
         }
         let file = append_to(path)?;

@@ -23,7 +23,7 @@ use crate::city::City;
 use crate::doors::{Effect, Operation};
 use crate::problem::Problem;
 
-pub use problems::said;
+pub use problems::{RETRY_AFTER_BUSY, said};
 pub use query::parse_query;
 pub use request::TENANT;
 pub use then::stood_at;

@@ -21,7 +21,7 @@ pub fn said(error: &dyn std::fmt::Display) -> String {
 }
 
 /// What a caller is asked to wait when too many writes are queued.
-const RETRY_AFTER_BUSY: Duration = Duration::from_secs(1);
+pub const RETRY_AFTER_BUSY: Duration = Duration::from_secs(1);
 
 impl From<NgsiLdError> for Problem {
     fn from(error: NgsiLdError) -> Self {

@@ -27,6 +27,8 @@ use crate::problem::{Kind, Problem};
 
 /// Most instances of one attribute in one answer; a longer past comes in part (206).
 pub const INSTANCES_MAX: usize = 10_000;
+/// Most periods of all entities and attributes in one answer.
+pub const PERIODS_SHOWN_MAX: usize = 100_000;
 /// Most entities whose past is looked at for one query.
 const ENTITIES_MAX: usize = 100_000;
 
@@ -46,10 +48,18 @@ pub fn parse_instance_id(text: &str) -> Option<InstancePosition> {
     Some(InstancePosition { seq: seq.parse().ok()?, index: index.parse().ok()? })
 }
 
-/// What is known of an entity that is or was.
+/// What is known of an entity that is or was, and that the permit shows.
 pub fn past_identity(city: &City, ask: &Ask, id: &EntityId) -> Result<PastIdentity, Problem> {
-    let found = city.context.identity(&ask.permit, id)?;
+    let found = find_identity(city, ask, id)?;
     found.ok_or_else(|| Rejected::EntityNotFound(id.clone()).into())
+}
+
+/// Where a permit shows only some entities, it shows the past of those that are there now.
+fn find_identity(city: &City, ask: &Ask, id: &EntityId) -> Result<Option<PastIdentity>, Problem> {
+    if ask.permit.filter().is_some() && city.context.find(&ask.permit, id)?.is_none() {
+        return Ok(None);
+    }
+    Ok(city.context.identity(&ask.permit, id)?)
 }
 
 impl City {
@@ -92,11 +102,15 @@ fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked)
         instances_max: INSTANCES_MAX,
     };
     let name_of = |number| space.terms.name(number).map(Name::from_stored);
+    let allowed = |name: &Name| ask.permit.mask().allows(name.as_str());
     let of_dataset = |dataset: &Option<DatasetId>| asked.dataset_ids.is_empty() || asked.dataset_ids.contains(dataset);
     let not_known = |error| Problem::internal("CTX-001", &error);
     if let Some(aggregation) = &asked.aggregation {
         for (number, mut series) in city.history.aggregate(&series, aggregation, &space.terms)? {
             let name = name_of(number).map_err(not_known)?;
+            if !allowed(&name) {
+                continue;
+            }
             series.retain(|one| of_dataset(&one.dataset));
             past.found |= !series.is_empty();
             if asked.shows(name.as_str()) && !series.is_empty() {
@@ -109,6 +123,10 @@ fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked)
     past.cut = cut;
     for (number, instances) in attributes {
         let name = name_of(number).map_err(not_known)?;
+        // What is masked must not be found out by a condition either.
+        if !allowed(&name) {
+            continue;
+        }
         let instances = instances
             .into_iter()
             .map(|past| TemporalInstance { id: instance_id(past.position), instance: past.instance })
@@ -136,6 +154,11 @@ impl EntityPast {
             deleted_at: (!identity.is_alive).then_some(identity.modified_at),
         };
         Self { entity, found: false, cut: false }
+    }
+
+    fn periods(&self) -> usize {
+        let series = self.entity.aggregated.iter().flat_map(|(_, series)| series);
+        series.map(|series| series.periods.len()).sum()
     }
 
     fn shows_attributes(&self) -> bool {
@@ -337,9 +360,9 @@ fn select(
     if candidates.len() > ENTITIES_MAX {
         return Err(too_much_past(candidates.len()));
     }
-    let (mut found, mut matched, mut more) = (Vec::new(), 0usize, false);
+    let (mut found, mut matched, mut more, mut periods) = (Vec::new(), 0usize, false, 0usize);
     for (_, id) in candidates {
-        let Some(identity) = city.context.identity(&ask.permit, &id)? else { continue };
+        let Some(identity) = find_identity(city, ask, &id)? else { continue };
         let past = read_past(city, ask, &identity, asked)?;
         let narrowed = !asked.wanted().is_empty() || !asked.dataset_ids.is_empty();
         if !past.found && (asked.temporal.relation.is_some() || narrowed) {
@@ -351,6 +374,10 @@ fn select(
         matched += 1;
         if matched > page.offset {
             if found.len() < page.limit {
+                periods += past.periods();
+                if periods > PERIODS_SHOWN_MAX {
+                    return Err(city_history::Error::TooManyPeriods.into());
+                }
                 found.push(past);
             } else {
                 more = true;

@@ -48,6 +48,10 @@ fn stood(
     past: PastIdentity,
     at: Time,
 ) -> Result<Option<Arc<Entity>>, Problem> {
+    // A forecast that was made for later does not bring back what was deleted.
+    if past.deleted_at.is_some_and(|deleted_at| deleted_at <= at) {
+        return Ok(None);
+    }
     let space = city.context.tenant(permit)?;
     let folded = moment.fold(space.number, past.number, at, &space.terms)?;
     let lived = past.identity.created_at <= at && (past.is_alive || past.modified_at > at);

@@ -1,7 +1,7 @@
 //! The tables: `entities`, `attributes` and `history`, and one for each type.
 //!
 //! Every one of them reads through the permit: what it does not show is in no table, no count and no
-//! name of a column.
+//! name of a column; only that a type exists is known to all of a tenant.
 
 mod kind;
 mod past;
@@ -14,6 +14,7 @@ use city_history::History;
 use city_model::query::EntitySelector;
 use city_model::{EntityId, Geometry, Instance, Kind, Permit, Query, TypeExpr, Value};
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
+use datafusion::datasource::TableType;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 
@@ -60,7 +61,10 @@ struct Tables {
 #[async_trait::async_trait]
 impl SchemaProvider for Tables {
     fn table_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.city.names.types().map(|(shown, _)| (**shown).to_owned()).collect();
+        // A type that is called like one of ours is in `entities`, but has no table of its own.
+        let own = |name: &&str| ![ENTITIES, ATTRIBUTES, HISTORY].contains(name);
+        let types = self.city.names.types().map(|(shown, _)| &**shown).filter(own);
+        let mut names: Vec<String> = types.map(str::to_owned).collect();
         names.sort();
         names.splice(0..0, [ENTITIES, ATTRIBUTES, HISTORY].map(str::to_owned));
         names
@@ -74,11 +78,17 @@ impl SchemaProvider for Tables {
             HISTORY => Table::new(past::Past { city }),
             _ => {
                 let Some(full) = self.city.names.find_type(name).cloned() else { return Ok(None) };
-                let made = tokio::task::block_in_place(|| kind::OfType::of(city, full));
+                // The thread is the query's own, so it may wait for the store.
+                let made = kind::OfType::of(city, full);
                 Table::new(made.map_err(|error| DataFusionError::External(Box::new(error)))?)
             }
         };
         Ok(Some(Arc::new(table)))
+    }
+
+    // Without it, a list of the tables would make each of them.
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>, DataFusionError> {
+        Ok(self.table_exist(name).then_some(TableType::Base))
     }
 
     fn table_exist(&self, name: &str) -> bool {

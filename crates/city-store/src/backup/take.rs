@@ -94,7 +94,12 @@ fn continued(journal: &JournalReader, watermark: u64, since: Since) -> Result<Jo
     let records = found.as_ref().map(WholeFrame::records).transpose().map_err(Error::Undecodable)?;
     match records.as_deref() {
         Some([(lsn, record)]) if *lsn == since.lsn && crc32c::crc32c(record) == since.crc => {
-            journal.copy(since.lsn + 1, watermark)
+            // From that record on, so that one copy shows that nothing behind it is missing.
+            let copy = journal.copy(since.lsn, watermark)?;
+            if !copy.reaches_first {
+                return Err(no(format!("the journal since record {lsn} is longer than one increment holds")));
+            }
+            Ok(copy.after(*lsn))
         }
         Some([(lsn, _)]) if *lsn == since.lsn => {
             Err(no(format!("record {lsn} is another one: this is not the store that the backup was taken from")))

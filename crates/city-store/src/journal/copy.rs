@@ -16,6 +16,8 @@ pub struct JournalCopy {
     first_lsn: u64,
     last_lsn: u64,
     offset: u64,
+    /// Its first record is in it; else older ones were trimmed, or lie in more segments than are held.
+    pub reaches_first: bool,
 }
 
 struct Held {
@@ -28,22 +30,30 @@ impl JournalReader {
     /// Records `first_lsn` to `last_lsn`, as far back as they are kept; `last_lsn` must be durable.
     pub fn copy(&self, first_lsn: u64, last_lsn: u64) -> Result<JournalCopy, Error> {
         let disk = &*self.shared.disk;
-        let mut held = Vec::new();
+        let (mut held, mut reaches_first) = (Vec::new(), false);
         // Trimming takes a segment off the list before it removes the file: what is listed is there.
         let segments = self.shared.segments.read();
         for segment in segments.iter().rev().filter(|segment| segment.first_lsn <= last_lsn) {
             let path = disk.describe(&segment.name);
             let file = disk.open(&segment.name).map_err(Error::io("cannot open", &path))?;
             held.push(Held { path, file, bytes: segment.bytes });
-            if segment.first_lsn <= first_lsn || held.len() == SEGMENTS_HELD_MAX {
+            reaches_first = segment.first_lsn <= first_lsn;
+            if reaches_first || held.len() == SEGMENTS_HELD_MAX {
                 break;
             }
         }
-        Ok(JournalCopy { segments: held, first_lsn, last_lsn, offset: SEGMENT_HEADER_BYTES })
+        Ok(JournalCopy { segments: held, first_lsn, last_lsn, offset: SEGMENT_HEADER_BYTES, reaches_first })
     }
 }
 
 impl JournalCopy {
+    /// Only what comes behind this record.
+    #[must_use]
+    pub fn after(mut self, lsn: u64) -> Self {
+        self.first_lsn = lsn + 1;
+        self
+    }
+
     /// The next frame, cut to the records that were asked for; `None` behind the last.
     pub fn next_frame(&mut self) -> Result<Option<WholeFrame>, Error> {
         while let Some(segment) = self.segments.last() {

@@ -271,9 +271,19 @@ impl Drop for NewPart {
         if !self.done {
             let _ = match &self.base {
                 Some((making, _)) => std::fs::remove_dir_all(making),
-                None => std::fs::remove_file(&self.path),
+                // The manifest first: with it, and without its part, the folder would look damaged.
+                None => {
+                    remove_if_there(&self.path.with_extension("json")).and_then(|()| std::fs::remove_file(&self.path))
+                }
             };
         }
+    }
+}
+
+fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
