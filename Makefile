@@ -11,13 +11,13 @@ export RENKEI_DATA
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */make \1|/' | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
 
-demo: ## The simulated town at 127.0.0.1:8026; the first time some 5 minutes on two cores
+demo: ## The simulated town at 127.0.0.1:8026; the first time some 15 minutes on two cores
 	@tools/setup.sh build
-	@tools/step.sh "Building the release binary (the first time some 5 minutes on two cores)" \
+	@tools/step.sh "Building the release binary (the first time some 15 minutes on two cores)" \
 		cargo build --release --locked -p renkei
 	@exec target/release/renkei demo $(ARGS)
 
-test: ## Everything that must be green; the first time some 15 minutes on two cores
+test: ## Everything that must be green; the first time some 30 minutes on two cores
 	@tools/setup.sh test
 	@tools/test.sh
 

@@ -59,9 +59,13 @@ impl Error {
 
 /// The engine's sentence without the words it puts in front, and without a trace.
 fn plain(error: &DataFusionError) -> String {
-    let text = error.find_root().strip_backtrace();
+    let text = match error.find_root() {
+        DataFusionError::SQL(inner, _) => inner.to_string(),
+        other => other.strip_backtrace(),
+    };
     let mut text = text.as_str();
     for front in [
+        "sql parser error: ",
         "Error during planning: ",
         "Schema error: ",
         "SQL error: ",
