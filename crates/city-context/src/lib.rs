@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 
 pub use as_of::AsOf;
 pub use image::Image;
-pub use select::{Found, Page};
+pub use select::{Filling, Found, Page};
 pub use stage::ALL_DATASETS;
 pub use tenant::{TenantSpace, Tenants};
 
@@ -236,9 +236,8 @@ impl Context {
     pub fn query(&self, permit: &Permit, query: &Query, page: Page) -> Result<Found, Error> {
         let space = self.reading(permit)?;
         let candidates = select::candidates(&space.index.read(), query, permit);
-        let mut found = Found::default();
-        let mut matched = 0;
         if candidates.exact {
+            let mut found = Found::default();
             // The indexes have decided: only the page itself is read.
             let total = candidates.set.len() as usize;
             for number in candidates.set.iter().skip(page.offset).take(page.limit) {
@@ -248,29 +247,17 @@ impl Context {
             found.more = total > page.offset.saturating_add(page.limit);
             return Ok(found);
         }
-        let mut looked_at = 0;
+        let (mut filling, mut looked_at) = (Filling::of(page), 0);
         for number in &candidates.set {
             looked_at += 1;
             let Some(image) = self.image(&space, number)? else { continue };
             let Some(entity) = select::seen_by(permit, &image.entity) else { continue };
-            if !query.matches(&entity) {
-                continue;
-            }
-            matched += 1;
-            if matched > page.offset {
-                if found.entities.len() < page.limit {
-                    found.entities.push(entity);
-                } else {
-                    found.more = true;
-                    if !page.count {
-                        break;
-                    }
-                }
+            if query.matches(&entity) && filling.take(entity).is_break() {
+                break;
             }
         }
-        found.count = page.count.then_some(matched);
-        self.demand.note(&space, query, looked_at, matched);
-        Ok(found)
+        self.demand.note(&space, query, looked_at, filling.matched());
+        Ok(filling.finish())
     }
 
     /// Up to `limit` matching entities with numbers above `after`, and the number to go on from;

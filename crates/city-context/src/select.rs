@@ -4,6 +4,7 @@
 //! (oldest first), and the count where it is asked for. The permit's filter and mask are part of
 //! the test, so that nothing hidden can be found out by asking.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use city_model::query::{Filter, GeoQuery, ScopeExpr, Test, core_names};
@@ -28,6 +29,47 @@ pub struct Found {
     pub count: Option<usize>,
     /// Whether there are more behind this page.
     pub more: bool,
+}
+
+/// A page that fills with what matches, in order.
+#[derive(Debug)]
+pub struct Filling {
+    page: Page,
+    matched: usize,
+    found: Found,
+}
+
+impl Filling {
+    #[must_use]
+    pub fn of(page: Page) -> Self {
+        Self { page, matched: 0, found: Found::default() }
+    }
+
+    /// Takes in a match; breaks where nothing behind it matters any more.
+    pub fn take(&mut self, entity: Arc<Entity>) -> ControlFlow<()> {
+        self.matched += 1;
+        if self.matched <= self.page.offset {
+            return ControlFlow::Continue(());
+        }
+        if self.found.entities.len() < self.page.limit {
+            self.found.entities.push(entity);
+            return ControlFlow::Continue(());
+        }
+        self.found.more = true;
+        if self.page.count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    /// How many matched so far.
+    #[must_use]
+    pub fn matched(&self) -> usize {
+        self.matched
+    }
+
+    #[must_use]
+    pub fn finish(mut self) -> Found {
+        self.found.count = self.page.count.then_some(self.matched);
+        self.found
+    }
 }
 
 /// Which entities may match, and how that was found out.

@@ -72,9 +72,10 @@ fn stored_one(city: &City, ask: &Ask, id: &str) -> Result<Subscription, Problem>
     Ok(parse_stored(&body.ok_or_else(missing)?)?)
 }
 
-fn report(city: &City, ask: &Ask, id: &str) -> Result<Option<DeliveryReport>, Problem> {
+/// Of one that the matcher has not seen yet, nothing was sent.
+fn report(city: &City, ask: &Ask, id: &str) -> Result<DeliveryReport, Problem> {
     let tenant = city.context.tenant(&ask.permit)?.number;
-    Ok(city.action.report(&SubscriptionKey { tenant, id: id.into() }))
+    Ok(city.action.report(&SubscriptionKey { tenant, id: id.into() }).unwrap_or_default())
 }
 
 fn sys_attrs(parameters: &Parameters) -> bool {
@@ -95,7 +96,7 @@ pub async fn retrieve_subscription(
     let report = report(&city, &ask, id)?;
     let mut body = Vec::with_capacity(1_024);
     let (sys_attrs, embed) = (sys_attrs(&parameters), ask.embeds_context());
-    render_subscription(&found, report.as_ref(), city.now(), sys_attrs, embed, &ask.terms, &mut body)?;
+    render_subscription(&found, Some(&report), city.now(), sys_attrs, embed, &ask.terms, &mut body)?;
     Ok(ask.answer(StatusCode::OK, body))
 }
 
@@ -115,7 +116,7 @@ pub async fn query_subscriptions(
     }
     let mut body = Vec::with_capacity(1_024);
     render_subscriptions(
-        shown.iter().map(|(subscription, report)| (subscription, report.as_ref())),
+        shown.iter().map(|(subscription, report)| (subscription, Some(report))),
         city.now(),
         sys_attrs(&parameters),
         ask.embeds_context(),

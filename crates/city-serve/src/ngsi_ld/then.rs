@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use city_context::{Found, Page, PastIdentity};
+use city_context::{Filling, Found, Page, PastIdentity};
 use city_history::Moment;
 use city_model::{Attribute, Entity, EntityId, Name, Permit, Query, Time};
 use city_store::codec::NameNumbers;
@@ -77,25 +77,13 @@ pub fn query(city: &City, ask: &Ask, query: &Query, page: Page, at: Time) -> Res
         return Err(too_much_past(candidates.len()));
     }
     let moment = city.history.moment();
-    let (mut found, mut matched) = (Found::default(), 0);
+    let mut filling = Filling::of(page);
     for (_, id) in candidates {
         let Some(identity) = city.context.identity(&ask.permit, &id)? else { continue };
         let Some(entity) = stood(city, &ask.permit, &moment, identity, at)? else { continue };
-        if !query.matches(&entity) {
-            continue;
-        }
-        matched += 1;
-        if matched > page.offset {
-            if found.entities.len() < page.limit {
-                found.entities.push(entity);
-            } else {
-                found.more = true;
-                if !page.count {
-                    break;
-                }
-            }
+        if query.matches(&entity) && filling.take(entity).is_break() {
+            break;
         }
     }
-    found.count = page.count.then_some(matched);
-    Ok(found)
+    Ok(filling.finish())
 }
