@@ -448,6 +448,17 @@ mod tests {
     }
 
     #[test]
+    fn a_block_ends_at_its_rows_or_at_its_bytes() {
+        let many: Vec<Row> = (0..2_500).map(|n| row(n, Some(n as i64), 7, Value::Int(1), None)).collect();
+        assert_eq!(chunks(&many).map(<[Row]>::len).collect::<Vec<_>>(), [1_000, 1_000, 500]);
+        let text = |bytes: usize| Value::text(&"x".repeat(bytes));
+        let large: Vec<Row> = (0..5).map(|n| row(n, Some(n as i64), 7, text(BLOCK_BYTES_MAX * 2 / 5), None)).collect();
+        assert_eq!(chunks(&large).map(<[Row]>::len).collect::<Vec<_>>(), [2, 2, 1]);
+        let huge = [row(1, Some(1), 7, text(2 * BLOCK_BYTES_MAX), None)];
+        assert_eq!(chunks(&huge).count(), 1, "one row alone is a block");
+    }
+
+    #[test]
     fn a_regular_series_takes_few_bytes_a_reading() {
         let rows: Vec<Row> = (0..1_000)
             .map(|n| {

@@ -234,13 +234,21 @@ impl Town {
     }
 
     fn blocks(&self) -> usize {
-        let mut blocks = 0;
+        self.count(Space::Blocks)
+    }
+
+    fn loose(&self) -> usize {
+        self.count(Space::History)
+    }
+
+    fn count(&self, space: Space) -> usize {
+        let mut count = 0;
         let see = |_: &[u8], _| {
-            blocks += 1;
+            count += 1;
             Ok(ControlFlow::Continue(()))
         };
-        self.view.scan(Space::Blocks, &[], &[0xff; 64], see).unwrap();
-        blocks
+        self.view.scan(space, &[], &[0xff; 64], see).unwrap();
+        count
     }
 }
 
@@ -300,6 +308,18 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn large_values_stay_loose_beside_what_is_packed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut town = Town::open(folder.path());
+    let text = Value::text(&"x".repeat(100_000));
+    let readings: Vec<_> =
+        (0..600).map(|n| (seconds(n), if n % 100 == 7 { text.clone() } else { Value::Int(n) })).collect();
+    town.add(ATTRIBUTES[0], &readings);
+    town.check(&query(None, None), usize::MAX);
+    assert_eq!((town.blocks(), town.loose()), (1, 6));
 }
 
 #[test]
