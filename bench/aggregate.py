@@ -78,7 +78,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=5, help="each period (5)")
     options = parser.parse_args()
     folder = tempfile.mkdtemp()
-    command = [options.renkei, "serve", "--data", f"{folder}/city", "--listen", "127.0.0.1:0", "--log", "warn"]
+    command = [options.renkei, "serve", "--data", f"{folder}/city", "--listen", "127.0.0.1:0", "--log", "warn", "--auth", "off"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         port = int(server.stdout.readline().rsplit(":", 1)[1])

@@ -161,6 +161,18 @@ impl Client {
         Self { address: address.to_owned(), headers: Vec::new(), connection: RefCell::new(None) }
     }
 
+    /// The same server, with a connection of its own, by this token.
+    #[must_use]
+    pub fn token(&self, token: &str) -> Self {
+        self.with_header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// The same server, with a connection of its own, for this purpose.
+    #[must_use]
+    pub fn purpose(&self, purpose: &str) -> Self {
+        self.with_header("renkei-purpose", purpose)
+    }
+
     /// The same server, as this tenant.
     #[must_use]
     pub fn tenant(&self, tenant: &str) -> Self {

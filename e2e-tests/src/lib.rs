@@ -6,6 +6,7 @@
 
 mod client;
 mod data;
+pub mod doors;
 mod folder;
 mod random;
 mod receiver;

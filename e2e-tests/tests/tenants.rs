@@ -6,160 +6,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
-use std::path::Path;
-
-use e2e_tests::{Answer, Client, ENTITIES, Receiver, SUBSCRIPTIONS, Server, TEMPORAL, eventually, path_with, run};
-use serde_json::{Value, json};
+use e2e_tests::doors::{ask, body_for, doors, fill, subscription, thing, told};
+use e2e_tests::{Answer, ENTITIES, Receiver, SUBSCRIPTIONS, Server, TEMPORAL, eventually, path_with, run};
+use serde_json::json;
 
 const CANARY: &str = "canaryb7f3";
 /// As long as the canary, so that lengths are the same too.
 const ABSENT: &str = "absentk2d9";
-
-/// A door as the reference pages list it.
-#[derive(Debug)]
-struct Door {
-    method: String,
-    path: String,
-}
-
-fn page(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(name);
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Every operation of the NGSI-LD page (`| clause | `METHOD /path` | name |`) and of the operator's (`## `METHOD /path``).
-fn doors() -> Vec<Door> {
-    let mut doors = Vec::new();
-    let mut add = |text: &str, base: &str| {
-        if let Some((method, path)) = text.trim_matches('`').split_once(' ')
-            && method.chars().all(|c| c.is_ascii_uppercase())
-            && path.starts_with('/')
-        {
-            doors.push(Door { method: method.to_owned(), path: format!("{base}{path}") });
-        }
-    };
-    for line in page("ngsi-ld.md").lines().filter(|line| line.starts_with("| ")) {
-        if let Some(cell) = line.split('|').nth(2) {
-            add(cell.trim(), "/ngsi-ld/v1");
-        }
-    }
-    page("ops.md").lines().filter_map(|line| line.strip_prefix("## ")).for_each(|line| add(line, ""));
-    assert!(doors.len() >= 40, "the reference pages list only {} doors", doors.len());
-    doors.extend(
-        ["/health/live", "/health/ready", "/metrics"].map(|path| Door { method: "GET".into(), path: path.into() }),
-    );
-    doors
-}
-
-fn fill(path: &str, word: &str, instance: &str) -> String {
-    path.replace("{entityId}", &format!("urn:ngsi-ld:Thing:{word}"))
-        .replace("{subscriptionId}", &format!("urn:ngsi-ld:Subscription:{word}"))
-        .replace("{attrId}", &format!("attribute-{word}"))
-        .replace("{type}", &format!("Type-{word}"))
-        .replace("{instanceId}", instance)
-}
-
-/// A thing whose every part holds the word.
-fn thing(word: &str) -> Value {
-    let mut entity = json!({
-        "id": format!("urn:ngsi-ld:Thing:{word}"), "type": ["Thing", format!("Type-{word}")],
-        "scope": format!("/{word}"),
-        "location": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": [139.8, 35.7]}},
-        "owner": {"type": "Relationship", "object": format!("urn:ngsi-ld:Person:{word}")},
-    });
-    entity[format!("attribute-{word}")] = json!({
-        "type": "Property", "value": word, "unitCode": "MTR", "datasetId": format!("urn:dataset:{word}"),
-        "note": {"type": "Property", "value": format!("sub {word}")},
-    });
-    entity
-}
-
-fn subscription(word: &str, url: &str) -> Value {
-    json!({
-        "id": format!("urn:ngsi-ld:Subscription:{word}"), "type": "Subscription", "description": word,
-        "entities": [{"type": "Thing"}],
-        "notification": {"endpoint": {"uri": format!("{url}?{word}"), "cooldown": 50}},
-    })
-}
-
-/// A body that fits the door, naming the word.
-fn body_for(door: &Door, word: &str) -> Option<Value> {
-    let path = door.path.as_str();
-    if door.method == "GET" || door.method == "DELETE" || path.starts_with("/ops/") {
-        return None;
-    }
-    let attribute = json!({"type": "Property", "value": word, "observedAt": "2026-01-01T00:00:00Z"});
-    let attributes = json!({format!("attribute-{word}"): attribute});
-    let temporal = json!({format!("attribute-{word}"): [attribute]});
-    Some(match path {
-        _ if path.ends_with("/entityOperations/delete") => json!([format!("urn:ngsi-ld:Thing:{word}")]),
-        _ if path.ends_with("/entityOperations/query") => {
-            json!({"type": "Query", "entities": [{"type": format!("Type-{word}")}], "q": format!("attribute-{word}==\"{word}\"")})
-        }
-        _ if path.contains("/entityOperations/") => json!([thing(word)]),
-        _ if path.ends_with("/{instanceId}") => attribute,
-        _ if path.contains("/temporal/") && path.ends_with("/attrs") => temporal,
-        _ if path.ends_with("/temporal/entities") => {
-            json!({"id": format!("urn:ngsi-ld:Thing:{word}"), "type": "Thing", format!("attribute-{word}"): [attribute]})
-        }
-        _ if path.ends_with("/subscriptions") => subscription(word, "http://127.0.0.1:9/notify"),
-        _ if path.contains("/subscriptions/") => json!({"description": word}),
-        _ if path.ends_with("/attrs/{attrId}") => attribute,
-        _ if path.ends_with("/attrs") => attributes,
-        _ => thing(word),
-    })
-}
-
-fn ask(client: &Client, door: &Door, path: &str, body: Option<&Value>) -> Answer {
-    let request = client.request(&door.method, path);
-    match body {
-        Some(body) => request.json(body).answer(),
-        None => request.answer(),
-    }
-}
 
 #[track_caller]
 fn assert_clean(what: &str, answer: &Answer) {
     let headers: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     let all = format!("{headers}{}", answer.text()).to_lowercase();
     assert!(!all.contains(CANARY), "{what} tells of another tenant: {all}");
-}
-
-/// What of an answer must not depend on what others keep.
-fn told(answer: &Answer, word: &str) -> (u16, Vec<String>, String) {
-    let mut headers: Vec<String> = answer
-        .headers
-        .iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "date" | "x-request-id"))
-        .map(|(name, value)| format!("{name}: {}", value.replace(word, "WORD")))
-        .collect();
-    headers.sort();
-    // Times and fresh ids differ between any two requests.
-    let mut text = answer.text().replace(word, "WORD");
-    if let Ok(mut value) = serde_json::from_str::<Value>(&text) {
-        blank(&mut value);
-        text = value.to_string();
-    }
-    headers.retain(|header| !header.starts_with("content-length"));
-    (answer.status, headers, text)
-}
-
-/// Blanks out what differs between any two requests: times, numbers of the running server, fresh ids.
-fn blank(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            for (key, value) in members.iter_mut() {
-                match key.as_str() {
-                    "createdAt" | "modifiedAt" | "deletedAt" | "notifiedAt" | "journal" | "followers"
-                    | "instanceId" => *value = Value::Null,
-                    "id" if value.as_str().is_some_and(|id| id.contains("List:")) => *value = Value::Null,
-                    _ => blank(value),
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(blank),
-        _ => {}
-    }
 }
 
 #[test]

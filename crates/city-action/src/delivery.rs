@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use city_context::{AsOf, Context, TenantSpace};
 use city_model::subscription::{Accept, DeliveryReport, Trigger};
-use city_model::{AttributeMask, Entity, Subscription, Time};
+use city_model::{Entity, PermitSource, Subscription, Time};
 use city_ngsi_ld::context::{ContextStore, TermMap};
 use city_ngsi_ld::subscription::{NotifiedEntity, context_of, render_notification, terms_of};
 use city_outbound::Outbound;
@@ -25,6 +25,7 @@ use crate::outbox::{
     DEAD_LETTERS_MAX, DeadLetter, MatchedChange, ROW_AGE_MICROS_MAX, ROWS_MAX, Row, SubscriptionKey, dead_letters,
     delete_dead_letter, delete_row, put_dead_letter, put_report, put_row, rows,
 };
+use crate::told::{Prepared, Told};
 use crate::{Error, notification_id};
 
 /// Notifications of one subscription that are under way together; never two of one entity.
@@ -47,6 +48,7 @@ pub struct Deliveries {
     context: Arc<Context>,
     contexts: Arc<ContextStore>,
     outbound: Outbound,
+    permits: Arc<dyn PermitSource>,
     runtime: Handle,
     lanes: Mutex<HashMap<SubscriptionKey, Arc<Lane>>>,
     failure: Mutex<Option<Box<str>>>,
@@ -74,14 +76,22 @@ struct LaneState {
 
 enum Outcome {
     Taken,
+    /// Nothing was sent, since the owner may not see it.
+    Withheld,
     Later(String),
     Refused(String),
 }
 
 impl Deliveries {
-    pub fn new(context: Arc<Context>, contexts: Arc<ContextStore>, outbound: Outbound, runtime: Handle) -> Self {
+    pub fn new(
+        context: Arc<Context>,
+        contexts: Arc<ContextStore>,
+        outbound: Outbound,
+        permits: Arc<dyn PermitSource>,
+        runtime: Handle,
+    ) -> Self {
         let (lanes, failure) = (Mutex::new(HashMap::new()), Mutex::new(None));
-        Self { context, contexts, outbound, runtime, lanes, failure }
+        Self { context, contexts, outbound, permits, runtime, lanes, failure }
     }
 
     /// Takes in a subscription as it stands now.
@@ -260,12 +270,7 @@ impl Deliveries {
         }
         let mut tasks = Vec::new();
         for body in prepared {
-            tasks.push(async {
-                match body {
-                    Some(body) => self.post(subscription, &terms, lane, body).await,
-                    None => Outcome::Refused("the journal no longer holds what happened".to_owned()),
-                }
-            });
+            tasks.push(async { self.send(subscription, &terms, lane, body).await });
         }
         Ok(join_all(tasks).await)
     }
@@ -296,12 +301,10 @@ impl Deliveries {
         metrics::counter!("renkei_notifications_coalesced_total").increment(count - changes.len() as u64);
         let seq = waiting.last().map_or(0, |row| row.seq);
         let terms = self.terms(subscription)?;
-        let outcome = match self.prepare(lane, subscription, &terms, seq, &changes)? {
-            Some(body) => self.post(subscription, &terms, lane, body).await,
-            None => Outcome::Refused("the journal no longer holds what happened".to_owned()),
-        };
-        let outcomes = match outcome {
+        let prepared = self.prepare(lane, subscription, &terms, seq, &changes)?;
+        let outcomes = match self.send(subscription, &terms, lane, prepared).await {
             Outcome::Taken => waiting.iter().map(|_| Outcome::Taken).collect(),
+            Outcome::Withheld => waiting.iter().map(|_| Outcome::Withheld).collect(),
             Outcome::Later(why) => waiting.iter().map(|_| Outcome::Later(why.clone())).collect(),
             Outcome::Refused(why) => waiting.iter().map(|_| Outcome::Refused(why.clone())).collect::<Vec<_>>(),
         };
@@ -327,8 +330,15 @@ impl Deliveries {
             let mut state = lane.state.lock();
             let (mut taken, mut not_taken) = (0u64, 0u64);
             for (row, outcome) in sent.into_iter().zip(outcomes) {
+                if let Outcome::Withheld = outcome {
+                    delete_row(&lane.key, row.seq, &mut batch);
+                    state.report.waiting = state.report.waiting.saturating_sub(1);
+                    metrics::counter!("renkei_notifications_total", "outcome" => "withheld").increment(1);
+                    continue;
+                }
                 state.report.last_notification = Some(now);
                 match outcome {
+                    Outcome::Withheld => {}
                     Outcome::Taken => {
                         taken += 1;
                         delete_row(&lane.key, row.seq, &mut batch);
@@ -472,7 +482,15 @@ impl Deliveries {
         }
     }
 
-    /// The notification's body; `None` when the journal no longer holds what happened.
+    async fn send(&self, subscription: &Subscription, terms: &TermMap, lane: &Lane, prepared: Prepared) -> Outcome {
+        match prepared {
+            Prepared::Body(body) => self.post(subscription, terms, lane, body).await,
+            Prepared::Withheld => Outcome::Withheld,
+            Prepared::Forgotten => Outcome::Refused("the journal no longer holds what happened".to_owned()),
+        }
+    }
+
+    /// The notification's body, with what the owner may see of it now.
     fn prepare(
         &self,
         lane: &Lane,
@@ -480,19 +498,24 @@ impl Deliveries {
         terms: &TermMap,
         seq: u64,
         changes: &[MatchedChange],
-    ) -> Result<Option<Bytes>, Error> {
-        let Some(space) = self.context.tenants().by_number(lane.key.tenant) else { return Ok(None) };
+    ) -> Result<Prepared, Error> {
+        let Some(space) = self.context.tenants().by_number(lane.key.tenant) else { return Ok(Prepared::Forgotten) };
+        let Some(permit) = self.permits.permit_of(&space.name, subscription.owner.as_ref(), self.now()) else {
+            return Ok(Prepared::Withheld);
+        };
         let mut told: Vec<Told> = Vec::new();
         for change in changes {
             match self.tell(lane, &space, subscription, change)? {
-                Some(image) => told.push(image),
-                None => return Ok(None),
+                Some(image) => told.extend(image.seen_by(&permit)),
+                None => return Ok(Prepared::Forgotten),
             }
+        }
+        if told.is_empty() {
+            return Ok(Prepared::Withheld);
         }
         let notified: Vec<NotifiedEntity> = told.iter().map(Told::notified).collect();
         let id = notification_id(space.name.as_str(), &subscription.id, seq);
-        let mask = AttributeMask::All;
-        Ok(Some(render_notification(&id, subscription, self.now(), &notified, terms, &mask).into()))
+        Ok(Prepared::Body(render_notification(&id, subscription, self.now(), &notified, terms).into()))
     }
 
     fn tell(
@@ -579,19 +602,6 @@ impl Deliveries {
             Ok(answer) => Outcome::Later(format!("the endpoint answered {}", answer.status)),
             Err(error) => Outcome::Later(error.to_string()),
         }
-    }
-}
-
-/// What one notification tells of one entity.
-struct Told {
-    entity: Arc<Entity>,
-    previous: Option<Arc<Entity>>,
-    deleted_at: Option<Time>,
-}
-
-impl Told {
-    fn notified(&self) -> NotifiedEntity<'_> {
-        NotifiedEntity { entity: &self.entity, previous: self.previous.as_deref(), deleted_at: self.deleted_at }
     }
 }
 

@@ -9,14 +9,15 @@ mod join;
 pub mod matcher;
 pub mod matching;
 pub mod outbox;
+mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use city_context::Context;
-use city_model::Subscription;
 use city_model::subscription::DeliveryReport;
+use city_model::{PermitSource, Subscription};
 use city_ngsi_ld::context::ContextStore;
 use city_outbound::Outbound;
 use city_store::Lag;
@@ -47,13 +48,20 @@ pub struct Action {
 }
 
 impl Action {
-    /// Deliveries run on the runtime that this is called on.
-    pub fn start(context: Arc<Context>, contexts: Arc<ContextStore>, outbound: Outbound) -> Result<Self, Error> {
+    /// Deliveries run on the runtime that this is called on. What a subscription's owner may not see, by
+    /// `permits`, neither fires it nor leaves through it.
+    pub fn start(
+        context: Arc<Context>,
+        contexts: Arc<ContextStore>,
+        outbound: Outbound,
+        permits: Arc<dyn PermitSource>,
+    ) -> Result<Self, Error> {
         let runtime = tokio::runtime::Handle::current();
-        let deliveries = Arc::new(Deliveries::new(Arc::clone(&context), contexts, outbound, runtime));
+        let deliveries =
+            Arc::new(Deliveries::new(Arc::clone(&context), contexts, outbound, Arc::clone(&permits), runtime));
         let (cursor, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let matcher =
-            Matcher::open(Arc::clone(&context), Arc::clone(&deliveries), Arc::clone(&cursor), Arc::clone(&stop))?;
+        let (moved, stopped) = (Arc::clone(&cursor), Arc::clone(&stop));
+        let matcher = Matcher::open(Arc::clone(&context), Arc::clone(&deliveries), permits, moved, stopped)?;
         deliveries.resume()?;
         let thread =
             std::thread::Builder::new().name("matcher".to_owned()).spawn(|| matcher.run()).map_err(Error::Thread)?;

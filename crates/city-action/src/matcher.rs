@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use city_context::{AsOf, Context, TenantSpace, definitions_of};
 use city_model::subscription::DeliveryReport;
-use city_model::{DefinitionKind, Name};
+use city_model::{DefinitionKind, Name, PermitSource, Subscription};
 use city_store::codec::NameNumbers;
 use city_store::commit::MATCHER_CURSOR_KEY;
 use city_store::journal::{Published, Read};
@@ -31,6 +31,7 @@ const IDLE: Duration = Duration::from_millis(500);
 pub struct Matcher {
     context: Arc<Context>,
     deliveries: Arc<Deliveries>,
+    permits: Arc<dyn PermitSource>,
     subscriptions: HashMap<u32, SubscriptionIndex>,
     cursor: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -43,13 +44,14 @@ impl Matcher {
     pub fn open(
         context: Arc<Context>,
         deliveries: Arc<Deliveries>,
+        permits: Arc<dyn PermitSource>,
         cursor: Arc<AtomicU64>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, Error> {
         let stored = context.view().get(Space::Meta, MATCHER_CURSOR_KEY)?;
         let stored = stored.and_then(|bytes| bytes[..].try_into().ok()).map_or(0, u64::from_le_bytes);
         cursor.store(stored, Ordering::Release);
-        let mut matcher = Self { context, deliveries, subscriptions: HashMap::new(), cursor, stop };
+        let mut matcher = Self { context, deliveries, permits, subscriptions: HashMap::new(), cursor, stop };
         // Subscriptions that the matcher has not seen yet lie behind its cursor and come from there.
         for (key, report) in reports(matcher.context.view())? {
             let Some(space) = matcher.context.tenants().by_number(key.tenant) else { continue };
@@ -117,7 +119,7 @@ impl Matcher {
             match published.record.kind {
                 RecordKind::State => self.match_one(published, &mut open, &mut batch, &mut woken)?,
                 RecordKind::Definition => self.define(published, &mut batch)?,
-                RecordKind::Past | RecordKind::Also => {}
+                RecordKind::Past | RecordKind::Also | RecordKind::Note => {}
             }
         }
         self.close(&mut open, &mut batch, &mut woken);
@@ -183,7 +185,10 @@ impl Matcher {
             touched,
             time: happened_at,
         };
-        for (subscription, trigger) in index.matching(&happening) {
+        let now = self.context.clock().now();
+        let permit_of =
+            |subscription: &Subscription| self.permits.permit_of(&space.name, subscription.owner.as_ref(), now);
+        for (subscription, trigger) in index.matching(&happening, &permit_of) {
             metrics::counter!("renkei_matches_total").increment(1);
             let key = SubscriptionKey { tenant: record.tenant, id: subscription.id.clone() };
             let row = open.entry(key.clone()).or_insert_with(|| Row {

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use city_model::query::TypeExpr;
+use city_model::reach::Shown;
 use city_model::subscription::Trigger;
-use city_model::{Entity, Name, Subscription, Time};
+use city_model::{Entity, Name, Permit, Subscription, Time};
 
 /// The subscriptions of one tenant.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ pub struct SubscriptionIndex {
 /// What happened to an entity, as far as subscriptions ask.
 #[derive(Debug)]
 pub struct Happening<'a> {
-    pub entity: &'a Entity,
+    pub entity: &'a Arc<Entity>,
     pub created: bool,
     pub deleted: bool,
     /// Name, and whether the instance existed before and after.
@@ -84,9 +85,14 @@ impl SubscriptionIndex {
         self.all.len()
     }
 
-    /// The subscriptions that this happening concerns, with the trigger that fired.
+    /// The subscriptions that this happening concerns, with the trigger that fired. `permit_of` says what
+    /// the owner of one may see: of what they may not, they are not told that it changed.
     #[must_use]
-    pub fn matching(&self, happening: &Happening) -> Vec<(Arc<Subscription>, Trigger)> {
+    pub fn matching(
+        &self,
+        happening: &Happening,
+        permit_of: &dyn Fn(&Subscription) -> Option<Permit>,
+    ) -> Vec<(Arc<Subscription>, Trigger)> {
         let mut found: Vec<(Arc<Subscription>, Trigger)> = Vec::new();
         let by_type = happening.entity.types.iter().filter_map(|name| self.by_type.get(name)).flatten();
         let by_id = self.by_id.get(happening.entity.id.as_str()).into_iter().flatten();
@@ -94,14 +100,35 @@ impl SubscriptionIndex {
             if found.iter().any(|(known, _)| Arc::ptr_eq(known, subscription)) {
                 continue;
             }
-            if subscription.is_live(happening.time)
-                && let Some(trigger) = fired(subscription, happening)
-                && subscription.query.matches(happening.entity)
-            {
+            // What does not fire for who sees everything fires for nobody.
+            if !subscription.is_live(happening.time) || fired(subscription, &happening.touched, happening).is_none() {
+                continue;
+            }
+            let Some(permit) = permit_of(subscription) else { continue };
+            if let Some(trigger) = happening.concerns(subscription, &permit) {
                 found.push((Arc::clone(subscription), trigger));
             }
         }
         found
+    }
+}
+
+impl Happening<'_> {
+    /// The trigger that fires for who sees this much of the entity.
+    fn concerns(&self, subscription: &Subscription, permit: &Permit) -> Option<Trigger> {
+        if permit.sees_everything() {
+            let trigger = fired(subscription, &self.touched, self)?;
+            return subscription.query.matches(self.entity).then_some(trigger);
+        }
+        let sight = permit.read().sight(self.entity)?;
+        let shown = |touched: &&(Name, bool, bool)| sight.shows(touched.0.as_str()) != Shown::Hidden;
+        let touched: Vec<(Name, bool, bool)> = self.touched.iter().filter(shown).cloned().collect();
+        // An update of nothing that is shown is none.
+        if touched.is_empty() && !self.touched.is_empty() && !self.created && !self.deleted {
+            return None;
+        }
+        let trigger = fired(subscription, &touched, self)?;
+        subscription.query.matches(&sight.of(self.entity)).then_some(trigger)
     }
 }
 
@@ -146,11 +173,10 @@ fn needed_types(expr: &TypeExpr) -> Option<Vec<Name>> {
 }
 
 /// The trigger that fires, if any: what happened, to an attribute that is watched.
-fn fired(subscription: &Subscription, happening: &Happening) -> Option<Trigger> {
+fn fired(subscription: &Subscription, touched: &[(Name, bool, bool)], happening: &Happening) -> Option<Trigger> {
     let asks = |trigger| subscription.triggers.contains(&trigger);
     let watched = &subscription.watched;
-    let mut touched =
-        happening.touched.iter().filter(|(name, ..)| watched.is_empty() || watched.contains(name)).peekable();
+    let mut touched = touched.iter().filter(|(name, ..)| watched.is_empty() || watched.contains(name)).peekable();
     if happening.deleted {
         // Its attributes are deleted with it (clause 5.8.6).
         let attribute = asks(Trigger::AttributeDeleted) && touched.peek().is_some();

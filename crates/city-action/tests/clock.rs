@@ -12,7 +12,7 @@ use city_action::{Action, SubscriptionKey};
 use city_context::Context;
 use city_model::change::Definition;
 use city_model::permit::Grant;
-use city_model::{AttributeMask, Cause, Change, DefinitionKind, Mint, Permit, Right, TenantName, Time};
+use city_model::{Cause, Change, DefinitionKind, Mint, Owner, Permit, PermitSource, Powers, TenantName, Time};
 use city_ngsi_ld::context::{ContextStore, TermMap};
 use city_ngsi_ld::subscription::{parse_subscription, stored};
 use city_ngsi_ld::{Mode, parse_entity};
@@ -46,9 +46,18 @@ fn city() -> City {
     let outbound = Outbound::new(Policy { allow, ..Policy::default() });
     let action = {
         let _entered = runtime.enter();
-        Action::start(Arc::clone(&context), Arc::new(ContextStore::new()), outbound).unwrap()
+        Action::start(Arc::clone(&context), Arc::new(ContextStore::new()), outbound, Arc::new(Everybody)).unwrap()
     };
     City { clock, context, action, _runtime: runtime, _folder: folder }
+}
+
+/// Everybody may see everything.
+struct Everybody;
+
+impl PermitSource for Everybody {
+    fn permit_of(&self, _: &TenantName, _: Option<&Owner>, _: Time) -> Option<Permit> {
+        Some(permit())
+    }
 }
 
 fn permit() -> Permit {
@@ -58,9 +67,7 @@ fn permit() -> Permit {
         tenant: TenantName::default_tenant(),
         who: "test".into(),
         purpose: None,
-        rights: vec![Right::Read, Right::Write, Right::Define],
-        filter: None,
-        mask: AttributeMask::All,
+        powers: Arc::new(Powers::all()),
         epoch: 0,
         expires_at: Time::from_micros(i64::MAX),
     })
@@ -100,7 +107,7 @@ impl City {
         });
         body.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
         let now = city_store::Clock::now(&*self.clock);
-        let subscription = parse_subscription(body.to_string().as_bytes(), &TermMap::core(), id, now).unwrap();
+        let subscription = parse_subscription(body.to_string().as_bytes(), &TermMap::core(), id, now, None).unwrap();
         let body = stored(&subscription).as_bytes().into();
         let kind = DefinitionKind::Subscription;
         self.apply(Change::Define(Definition { kind, id: subscription.id.clone(), body, create: true }));

@@ -54,7 +54,7 @@ pub fn subject(change: &Change) -> Option<&EntityId> {
         | Change::UpdatePastInstance { entity, .. }
         | Change::DeletePastInstance { entity, .. } => Some(entity),
         Change::Delete(id) | Change::DeletePast(id) => Some(id),
-        Change::Define(_) | Change::Undefine { .. } => None,
+        Change::Define(_) | Change::Undefine { .. } | Change::Note(_) => None,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod image;
 mod images;
 pub mod index;
+mod may;
 mod open;
 mod project;
 pub mod select;
@@ -17,11 +18,12 @@ mod stage;
 pub mod tenant;
 mod value_demand;
 pub mod values;
+mod visible;
 
 use std::sync::Arc;
 
 use city_model::{
-    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Name, Permit, Query, Refused, Rejected, Right, TenantName,
+    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Permit, Query, Refused, Rejected, Right, TenantName,
 };
 use city_store::journal::{Limits, Opened};
 use city_store::record::{AlsoWrite, LIVE_BRANCH};
@@ -189,6 +191,17 @@ impl Context {
 
     fn reading(&self, permit: &Permit) -> Result<Arc<TenantSpace>, Error> {
         permit.check(Right::Read, self.clock.now())?;
+        self.space(permit)
+    }
+
+    /// Who may define may look at what is defined.
+    fn reading_definitions(&self, permit: &Permit, kind: DefinitionKind) -> Result<Arc<TenantSpace>, Error> {
+        let right = if kind.decides_who_may() { Right::Administer } else { Right::Define };
+        permit.check(right, self.clock.now())?;
+        self.space(permit)
+    }
+
+    fn space(&self, permit: &Permit) -> Result<Arc<TenantSpace>, Error> {
         match self.tenants.find(permit.tenant()) {
             Some(space) => Ok(space),
             // The default tenant is there, if empty, before its first entity.
@@ -212,7 +225,7 @@ impl Context {
             index.number(id.as_str()).filter(|number| index.is_alive(*number))
         };
         let Some(number) = number else { return Ok(None) };
-        Ok(self.image(&space, number)?.and_then(|image| select::seen_by(permit, &image.entity)))
+        Ok(self.image(&space, number)?.and_then(|image| permit.read().seen(&image.entity)))
     }
 
     fn image(&self, space: &TenantSpace, number: u32) -> Result<Option<Image>, Error> {
@@ -235,13 +248,13 @@ impl Context {
     /// A page of the entities that match.
     pub fn query(&self, permit: &Permit, query: &Query, page: Page) -> Result<Found, Error> {
         let space = self.reading(permit)?;
-        let candidates = select::candidates(&space.index.read(), query, permit);
+        let candidates = select::candidates(&space.index.read(), query, permit.read());
         if candidates.exact {
             let mut found = Found::default();
             // The indexes have decided: only the page itself is read.
             let total = candidates.set.len() as usize;
             for number in candidates.set.iter().skip(page.offset).take(page.limit) {
-                found.entities.extend(self.image(&space, number)?.map(|image| image.entity));
+                found.entities.extend(self.image(&space, number)?.and_then(|image| permit.read().seen(&image.entity)));
             }
             found.count = page.count.then_some(total);
             found.more = total > page.offset.saturating_add(page.limit);
@@ -251,7 +264,7 @@ impl Context {
         for number in &candidates.set {
             looked_at += 1;
             let Some(image) = self.image(&space, number)? else { continue };
-            let Some(entity) = select::seen_by(permit, &image.entity) else { continue };
+            let Some(entity) = permit.read().seen(&image.entity) else { continue };
             if query.matches(&entity) && filling.take(entity).is_break() {
                 break;
             }
@@ -270,12 +283,12 @@ impl Context {
         limit: usize,
     ) -> Result<(Vec<Arc<Entity>>, Option<u32>), Error> {
         let space = self.reading(permit)?;
-        let mut candidates = select::candidates(&space.index.read(), query, permit);
+        let mut candidates = select::candidates(&space.index.read(), query, permit.read());
         candidates.set.remove_range(..=after);
         let mut entities = Vec::new();
         for number in &candidates.set {
             let Some(image) = self.image(&space, number)? else { continue };
-            let Some(entity) = select::seen_by(permit, &image.entity) else { continue };
+            let Some(entity) = permit.read().seen(&image.entity) else { continue };
             if candidates.exact || query.matches(&entity) {
                 entities.push(entity);
                 if entities.len() >= limit {
@@ -289,7 +302,7 @@ impl Context {
     /// Which indexes a query uses, and how many entities have to be looked at.
     pub fn explain(&self, permit: &Permit, query: &Query) -> Result<(Vec<&'static str>, u64), Error> {
         let space = self.reading(permit)?;
-        let candidates = select::candidates(&space.index.read(), query, permit);
+        let candidates = select::candidates(&space.index.read(), query, permit.read());
         Ok((candidates.used, candidates.set.len()))
     }
 
@@ -320,7 +333,7 @@ impl Context {
             return Ok(Deleted::Alive);
         }
         Ok(match self.as_of(&space, number, stamp.lsn - 1)? {
-            AsOf::Entity(Some(entity)) => match select::seen_by(permit, &entity) {
+            AsOf::Entity(Some(entity)) => match permit.read().seen(&entity) {
                 Some(entity) => Deleted::Entity(entity),
                 None => Deleted::Never,
             },
@@ -380,13 +393,13 @@ impl Context {
 
     /// A definition's body.
     pub fn find_definition(&self, permit: &Permit, kind: DefinitionKind, id: &str) -> Result<Option<Arc<[u8]>>, Error> {
-        let space = self.reading(permit)?;
+        let space = self.reading_definitions(permit, kind)?;
         Ok(space.definitions.read().get(&(kind, Box::from(id))).cloned())
     }
 
     /// All definitions of a kind, by id.
     pub fn list_definitions(&self, permit: &Permit, kind: DefinitionKind) -> Result<Vec<(Box<str>, Arc<[u8]>)>, Error> {
-        let space = self.reading(permit)?;
+        let space = self.reading_definitions(permit, kind)?;
         Ok(definitions_of(&space, kind))
     }
 }
@@ -439,20 +452,6 @@ fn ever_of_types(index: &index::Index, expr: &city_model::TypeExpr) -> roaring::
     }
 }
 
-/// Which attributes the entities of a type have: names with counts.
-#[must_use]
-pub fn attributes_of_type(space: &TenantSpace, name: &Name) -> Vec<(Name, u64)> {
-    let index = space.index.read();
-    let Some(of_type) = index.of_type(name) else { return Vec::new() };
-    let mut found: Vec<(Name, u64)> = index
-        .attributes()
-        .map(|(name, set)| (name.clone(), set.intersection_len(of_type)))
-        .filter(|(_, n)| *n > 0)
-        .collect();
-    found.sort();
-    found
-}
-
 fn weigh(change: &Change) -> usize {
     match change {
         Change::Create(entity)
@@ -463,6 +462,7 @@ fn weigh(change: &Change) -> usize {
         | Change::Update(entity)
         | Change::Past { fragment: entity, .. } => images::weigh(entity),
         Change::Define(definition) => 256 + definition.body.len(),
+        Change::Note(note) => 256 + note.details.len(),
         _ => 1_024,
     }
 }

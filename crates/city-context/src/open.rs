@@ -94,12 +94,14 @@ fn load_tenant(view: &View, space: &TenantSpace) -> Result<Position, Error> {
 }
 
 fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
-    const KINDS: [DefinitionKind; 5] = [
+    const KINDS: [DefinitionKind; 7] = [
         DefinitionKind::Subscription,
         DefinitionKind::Registration,
         DefinitionKind::JsonLdContext,
         DefinitionKind::Policy,
         DefinitionKind::Rule,
+        DefinitionKind::Token,
+        DefinitionKind::Account,
     ];
     for kind in KINDS {
         let prefix = definition_key(space.number, kind, "");

@@ -65,7 +65,7 @@ pub fn project(record: &Record, lsn: u64, writes: &mut ViewBatch) {
                 }
             }
         }
-        RecordKind::Also => {}
+        RecordKind::Also | RecordKind::Note => {}
     }
     for also in &record.also {
         match &also.value {

@@ -1,14 +1,15 @@
 //! Answering a query: indexes give candidates, the exact test on each entity decides.
 //!
 //! In comes a permit and a query; out comes a page of entities in the order of their numbers
-//! (oldest first), and the count where it is asked for. The permit's filter and mask are part of
-//! the test, so that nothing hidden can be found out by asking.
+//! (oldest first), and the count where it is asked for. The permit's reach is part of the test, so
+//! that nothing hidden can be found out by asking: what is tested is what would be shown.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use city_model::query::{Filter, GeoQuery, ScopeExpr, Test, core_names};
-use city_model::{AttributeMask, Entity, Permit, Query, TypeExpr};
+use city_model::reach::{Attributes, Part};
+use city_model::{Condition, Entity, Query, Reach, TypeExpr};
 use roaring::RoaringBitmap;
 
 use crate::index::Index;
@@ -84,7 +85,7 @@ pub struct Candidates {
 
 /// The smallest set of candidates that the indexes give.
 #[must_use]
-pub fn candidates(index: &Index, query: &Query, permit: &Permit) -> Candidates {
+pub fn candidates(index: &Index, query: &Query, reach: &Reach) -> Candidates {
     let mut found = Candidates { set: index.alive().clone(), exact: true, used: Vec::new() };
     if !query.selectors.is_empty() {
         let mut any = RoaringBitmap::new();
@@ -122,32 +123,78 @@ pub fn candidates(index: &Index, query: &Query, permit: &Permit) -> Candidates {
     }
     if let Some(geo) = &query.geo {
         found.exact = false;
-        narrow_by_geo(index, geo, &mut found);
+        narrow_by_geo(index, geo, reach, &mut found);
     }
     if let Some(filter) = &query.filter {
         found.exact = false;
         let mut used = "attribute of q";
-        if let Some(set) = of_filter(index, filter, &mut used) {
+        if let Some(set) = of_filter(index, filter, reach, &mut used) {
             found.used.push(used);
             found.set &= set;
         }
     }
-    if let Some(filter) = permit.filter() {
-        found.exact = false;
-        for types in filter.selectors.iter().filter_map(|selector| selector.types.as_ref()).take(1) {
-            if filter.selectors.len() == 1 {
-                found.set &= of_types(index, types);
-            }
-        }
+    match reach {
+        Reach::Everything => {}
+        Reach::Nothing => found.set.clear(),
+        Reach::Part(part) => narrow_by_reach(index, part, &mut found),
     }
-    if *permit.mask() != AttributeMask::All {
-        found.exact = false;
-    }
+    // Which attributes an entity has is not for every holder to know.
+    found.exact &= query.attributes.is_empty() || reach.shows_whole_entities();
     found
 }
 
-fn narrow_by_geo(index: &Index, geo: &GeoQuery, found: &mut Candidates) {
-    if let Some(area) = geo.relation.search_box(&geo.reference.bbox()) {
+fn narrow_by_reach(index: &Index, part: &Part, found: &mut Candidates) {
+    found.used.push("permit");
+    let mut granted = RoaringBitmap::new();
+    for rule in &part.grants {
+        let (set, exact) = of_condition(index, &rule.when);
+        granted |= set;
+        found.exact &= exact;
+    }
+    found.set &= granted;
+    for rule in part.forbids.iter().filter(|rule| rule.attributes == Attributes::All) {
+        match of_condition(index, &rule.when) {
+            (set, true) => found.set -= set,
+            (_, false) => found.exact = false,
+        }
+    }
+}
+
+/// The entities for which a condition may hold, and whether it holds for exactly these.
+fn of_condition(index: &Index, condition: &Condition) -> (RoaringBitmap, bool) {
+    let all = || index.alive().clone();
+    match condition {
+        Condition::Always => (all(), true),
+        Condition::Never => (RoaringBitmap::new(), true),
+        Condition::Type(name) => (index.of_type(name).cloned().unwrap_or_default(), true),
+        Condition::Within(above) => {
+            let below = index.scopes().filter(|(scope, _)| scope.is_within(above));
+            (below.fold(RoaringBitmap::new(), |any, (_, set)| any | set), true)
+        }
+        Condition::Id(id) => (index.number(id.as_str()).into_iter().filter(|n| index.is_alive(*n)).collect(), true),
+        Condition::All(parts) => parts
+            .iter()
+            .map(|part| of_condition(index, part))
+            .fold((all(), true), |(set, exact), (own, own_exact)| (set & own, exact && own_exact)),
+        Condition::Any(parts) => parts
+            .iter()
+            .map(|part| of_condition(index, part))
+            .fold((RoaringBitmap::new(), true), |(set, exact), (own, own_exact)| (set | own, exact && own_exact)),
+        Condition::Not(condition) => match of_condition(index, condition) {
+            (set, true) => (all() - set, true),
+            (_, false) => (all(), false),
+        },
+        Condition::Has(name) | Condition::Like(name, _) | Condition::IsTrue(name) => {
+            (index.with_attribute(name.as_str()).cloned().unwrap_or_default(), false)
+        }
+        Condition::IdLike(_) | Condition::Compare(..) | Condition::Contains(..) => (all(), false),
+    }
+}
+
+/// Where a place is shown less exactly than it is known, its index does not say who is near.
+fn narrow_by_geo(index: &Index, geo: &GeoQuery, reach: &Reach, found: &mut Candidates) {
+    let exact = !reach.may_blur(geo.property.as_str());
+    if let Some(area) = geo.relation.search_box(&geo.reference.bbox()).filter(|_| exact) {
         found.used.push("geometry");
         found.set &= index.in_area(&geo.property, &area);
     } else {
@@ -183,12 +230,12 @@ fn of_scopes(index: &Index, expr: &ScopeExpr) -> RoaringBitmap {
 }
 
 /// Every term but `NotExists` needs its attribute to exist.
-fn of_filter(index: &Index, filter: &Filter, used: &mut &'static str) -> Option<RoaringBitmap> {
+fn of_filter(index: &Index, filter: &Filter, reach: &Reach, used: &mut &'static str) -> Option<RoaringBitmap> {
     match filter {
         Filter::Term { test: Test::NotExists, .. } => None,
         Filter::Term { path, test } => match path.attribute.as_str() {
             core_names::CREATED_AT | core_names::MODIFIED_AT => None,
-            name => match index.values().of(path).and_then(|values| values.candidates(test)) {
+            name => match index.values().of(path).filter(|_| !reach.may_blur(name)).and_then(|v| v.candidates(test)) {
                 Some(set) => {
                     *used = "value of q";
                     Some(set)
@@ -196,26 +243,13 @@ fn of_filter(index: &Index, filter: &Filter, used: &mut &'static str) -> Option<
                 None => Some(index.with_attribute(name).cloned().unwrap_or_default()),
             },
         },
-        Filter::And(all) => all.iter().filter_map(|filter| of_filter(index, filter, used)).reduce(|all, set| all & set),
-        Filter::Or(any) => {
-            let sets: Option<Vec<RoaringBitmap>> = any.iter().map(|filter| of_filter(index, filter, used)).collect();
-            sets.map(|sets| sets.into_iter().fold(RoaringBitmap::new(), |any, set| any | set))
+        Filter::And(all) => {
+            all.iter().filter_map(|filter| of_filter(index, filter, reach, used)).reduce(|all, set| all & set)
         }
-    }
-}
-
-/// The entity as the holder of the permit may see it; `None` where it does not exist for them.
-#[must_use]
-pub fn seen_by(permit: &Permit, entity: &Arc<Entity>) -> Option<Arc<Entity>> {
-    if permit.filter().is_some_and(|filter| !filter.matches(entity)) {
-        return None;
-    }
-    match permit.mask() {
-        AttributeMask::All => Some(Arc::clone(entity)),
-        mask => {
-            let mut seen = Entity::clone(entity);
-            seen.attributes.retain(|attribute| mask.allows(attribute.name.as_str()));
-            Some(Arc::new(seen))
+        Filter::Or(any) => {
+            let sets: Option<Vec<RoaringBitmap>> =
+                any.iter().map(|filter| of_filter(index, filter, reach, used)).collect();
+            sets.map(|sets| sets.into_iter().fold(RoaringBitmap::new(), |any, set| any | set))
         }
     }
 }

@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use city_model::change::CAUSE_DEPTH_MAX;
-use city_model::{
-    Applied, Cause, Change, Definition, DefinitionKind, EntityId, Permit, Rejected, Right, TenantName, Time,
-};
+use city_model::{Applied, Cause, Change, Definition, DefinitionKind, EntityId, Permit, Rejected, TenantName, Time};
 use city_store::codec::class_number;
 use city_store::record::{AlsoWrite, DefinitionChange, LIVE_BRANCH, RecordKind, Transition};
 use city_store::{
@@ -18,9 +16,10 @@ use tokio::sync::oneshot;
 
 use crate::Error;
 use crate::answers::{self, Results};
-use crate::evaluate::{Effect, TouchedInstance, evaluate, stamp, subject};
+use crate::evaluate::{TouchedInstance, evaluate, stamp, subject};
 use crate::image::{Identity, Image, Parts, Stamp, encode_instance};
 use crate::images::Images;
+use crate::may::{may_change, may_change_past, needs};
 use crate::project::project;
 use crate::tenant::{TENANTS_MAX, TenantSpace, Tenants};
 
@@ -250,9 +249,9 @@ impl ContextStager {
         if cause.depth > CAUSE_DEPTH_MAX {
             return Err(Error::TooDeep);
         }
-        let defines = |change: &Change| matches!(change, Change::Define(_) | Change::Undefine { .. });
-        let right = if changes.iter().any(defines) { Right::Define } else { Right::Write };
-        permit.check(right, now)?;
+        for right in changes.iter().filter_map(needs) {
+            permit.check(right, now)?;
+        }
         self.open_tenant(permit.tenant())?;
         let Some(order) = self.orders.get_mut(permit.tenant()) else { return Err(Error::TooManyTenants) };
         let now = now.max(order.staged.time);
@@ -355,6 +354,13 @@ impl Staging<'_> {
         match change {
             Change::Define(definition) => self.define(definition, index),
             Change::Undefine { kind, id } => self.undefine(kind, id, index),
+            Change::Note(note) => {
+                let mut record = self.record(RecordKind::Note, index);
+                record.note = Some(note);
+                let seq = Some(record.seq);
+                self.push(record, None);
+                Ok(Applied { seq, created: false, updated: Vec::new(), not_updated: Vec::new() })
+            }
             Change::Past { .. }
             | Change::DeletePastAttribute { .. }
             | Change::UpdatePastInstance { .. }
@@ -375,6 +381,7 @@ impl Staging<'_> {
             seq,
             kind,
             time: self.now,
+            who: self.permit.who_shared(),
             cause: self.cause.clone(),
             index,
             count: self.count,
@@ -386,6 +393,7 @@ impl Staging<'_> {
             touched: Vec::new(),
             definition: None,
             also: Vec::new(),
+            note: None,
             terms: Vec::new(),
         }
     }
@@ -438,14 +446,11 @@ impl Staging<'_> {
         };
         let found = self.find(&id)?;
         let current = found.as_ref().and_then(|staged| staged.image.as_ref());
-        if let (Some(filter), Some(current)) = (self.permit.filter(), current)
-            && !filter.matches(current)
-        {
-            // Outside the filter it does not exist for the holder.
-            return Err(Rejected::EntityNotFound(id).into());
-        }
+        // Before anything is said of it: outside the permit it does not exist for the holder.
+        may_change(self.permit, &id, current.map(|entity| &**entity), None, [].iter())?;
         let effect = evaluate(change, current, self.now)?;
-        self.may(&effect)?;
+        let touched = effect.touched.iter().map(|touched| &touched.attribute);
+        may_change(self.permit, &id, current.map(|entity| &**entity), effect.after.as_deref(), touched)?;
         let applied = |seq| Applied {
             seq,
             created: effect.created,
@@ -490,19 +495,25 @@ impl Staging<'_> {
         Ok(applied(Some(seq)))
     }
 
-    /// What a permit's filter and mask forbid to bring about.
-    fn may(&self, effect: &Effect) -> Result<(), Rejected> {
-        if let (Some(filter), Some(after)) = (self.permit.filter(), &effect.after)
-            && !filter.matches(after)
-        {
-            return Err(Rejected::Forbidden("the entity would leave what the permit covers.".to_owned()));
-        }
-        match effect.touched.iter().find(|touched| !self.permit.mask().allows(touched.attribute.as_str())) {
-            Some(touched) => {
-                Err(Rejected::Forbidden(format!("it does not cover the attribute {}.", touched.attribute)))
-            }
-            None => Ok(()),
-        }
+    /// An entity that has nothing but a past: what is known of it is its identity.
+    fn past_entity(&self, id: &EntityId, number: u32) -> Result<Option<city_model::Entity>, StageError> {
+        let space = &self.order.space;
+        let parts = Parts::read(&self.view.snapshot(), space.number, LIVE_BRANCH, number)?;
+        let Some(bytes) = parts.past_identity.as_ref() else { return Ok(None) };
+        let identity = Identity::decode(bytes, &space.terms).map_err(Error::from)?;
+        let mut entity = city_model::Entity::new(id.clone(), identity.types);
+        entity.scopes = identity.scopes;
+        Ok(Some(entity))
+    }
+
+    /// Whether the permit covers a change of the past: of the entity as it is, or as far as it is known.
+    fn may_change_past(&self, change: &Change, id: &EntityId, found: Option<&StagedEntity>) -> Result<(), StageError> {
+        let past = match found {
+            Some(staged) if staged.image.is_none() => self.past_entity(id, staged.number)?,
+            _ => None,
+        };
+        let stands = found.and_then(|staged| staged.image.as_deref()).or(past.as_ref());
+        Ok(may_change_past(self.permit, change, id, stands)?)
     }
 
     fn past(&mut self, change: Change, index: u32) -> Result<Applied, StageError> {
@@ -510,6 +521,7 @@ impl Staging<'_> {
             return Err(Rejected::Invalid("The change names no entity.".to_owned()).into());
         };
         let found = self.find(&id)?;
+        self.may_change_past(&change, &id, found.as_ref())?;
         let must_exist = !matches!(change, Change::Past { must_exist: false, .. });
         if must_exist && !found.as_ref().is_some_and(|staged| staged.has_past) {
             return Err(Rejected::EntityNotFound(id).into());

@@ -240,7 +240,7 @@ impl Worker {
                 }
             }
             RecordKind::Past => self.take_past(record, rows)?,
-            RecordKind::Definition | RecordKind::Also => {}
+            RecordKind::Definition | RecordKind::Also | RecordKind::Note => {}
         }
         Ok(())
     }

@@ -76,6 +76,7 @@ impl Town {
             seq: self.seq,
             kind: RecordKind::Past,
             time: Time::from_micros(1_000),
+            who: Arc::from("test"),
             cause: Cause { request: 1, origin: "test".into(), depth: 0 },
             index: 0,
             count: 1,
@@ -87,6 +88,7 @@ impl Town {
             touched,
             definition: None,
             also: Vec::new(),
+            note: None,
             terms: Vec::new(),
         };
         let lsn = self.journal.next_lsn();

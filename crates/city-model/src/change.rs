@@ -78,6 +78,19 @@ pub enum Change {
         kind: DefinitionKind,
         id: Box<str>,
     },
+    /// Something that was done, for the trail alone: nothing changes.
+    Note(Note),
+}
+
+/// What is noted in the trail; who did it and when comes with the permit and the clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// `backup.taken`
+    pub what: Box<str>,
+    /// The thing that it was done to.
+    pub subject: Box<str>,
+    /// JSON; the trail commits to it, and it can be erased.
+    pub details: Box<[u8]>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +114,8 @@ pub enum DefinitionKind {
     JsonLdContext,
     Policy,
     Rule,
+    Token,
+    Account,
 }
 
 /// `body` is written and read by the room that owns the kind; the journal keeps it as it is.
@@ -172,6 +187,14 @@ impl DefinitionKind {
             Self::JsonLdContext => "@context",
             Self::Policy => "Policy",
             Self::Rule => "Rule",
+            Self::Token => "Token",
+            Self::Account => "Account",
         }
+    }
+
+    /// Whether definitions of this kind say who may what, so that only administrators make and see them.
+    #[must_use]
+    pub fn decides_who_may(self) -> bool {
+        matches!(self, Self::Policy | Self::Token | Self::Account)
     }
 }

@@ -5,25 +5,29 @@
 //! else: no I/O, no JSON, no clock. Every other room speaks in these types.
 
 pub mod change;
+pub mod condition;
 pub mod entity;
 pub mod geometry;
 pub mod name;
 pub mod period;
 pub mod permit;
 pub mod query;
+pub mod reach;
 pub mod subscription;
 pub mod temporal;
 pub mod time;
 pub mod value;
 
-pub use change::{Applied, Cause, Change, DatasetSelection, Definition, DefinitionKind, Rejected};
+pub use change::{Applied, Cause, Change, DatasetSelection, Definition, DefinitionKind, Note, Rejected};
+pub use condition::Condition;
 pub use entity::{Attribute, DataClass, Entity, Instance, Kind};
 pub use geometry::{Geometry, Position};
 pub use name::{DatasetId, EntityId, InvalidName, Name, Scope, TenantName};
 pub use period::Period;
-pub use permit::{AttributeMask, Mint, Permit, Refused, Right};
+pub use permit::{Mint, Permit, PermitSource, Powers, Refused, Right};
 pub use query::{Query, TypeExpr};
-pub use subscription::Subscription;
+pub use reach::Reach;
+pub use subscription::{Owner, Subscription};
 pub use temporal::TemporalQuery;
 pub use time::Time;
 pub use value::Value;

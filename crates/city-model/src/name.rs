@@ -132,6 +132,12 @@ impl Scope {
         }
         Ok(Self(format!("/{levels}").into()))
     }
+
+    /// Whether it is the other one, or lies below it.
+    #[must_use]
+    pub fn is_within(&self, above: &Self) -> bool {
+        self.0.strip_prefix(&*above.0).is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
 }
 
 impl TenantName {

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::name::{Name, TenantName};
-use crate::query::Query;
+use crate::name::TenantName;
+use crate::reach::Reach;
+use crate::subscription::Owner;
 use crate::time::Time;
 
 /// What its holder may do, in one tenant, until it expires.
@@ -16,27 +17,34 @@ pub struct Permit {
     tenant: TenantName,
     who: Arc<str>,
     purpose: Option<Arc<str>>,
-    rights: Vec<Right>,
-    filter: Option<Arc<Query>>,
-    mask: AttributeMask,
+    powers: Arc<Powers>,
     epoch: u64,
     expires_at: Time,
+}
+
+/// What somebody may do in a tenant, for a purpose. Decided once and shared by all permits that say the same.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Powers {
+    pub read: Reach,
+    pub write: Reach,
+    /// Beside reading and writing.
+    pub rights: Vec<Right>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     Read,
     Write,
-    /// Subscriptions, registrations and contexts.
+    /// Subscriptions, registrations and contexts: one's own.
     Define,
-}
-
-/// Which attributes the holder may see.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum AttributeMask {
-    #[default]
-    All,
-    Only(Arc<[Name]>),
+    /// Who may: tokens, accounts, policies.
+    Administer,
+    /// What was done, by whom.
+    Audit,
+    /// How the tenant fares: the doctor, exports, everybody's subscriptions.
+    Operate,
+    /// What concerns all tenants: backups, what the machine holds.
+    Host,
 }
 
 /// What a permit is made of; trust fills it in.
@@ -45,9 +53,7 @@ pub struct Grant {
     pub tenant: TenantName,
     pub who: Arc<str>,
     pub purpose: Option<Arc<str>>,
-    pub rights: Vec<Right>,
-    pub filter: Option<Arc<Query>>,
-    pub mask: AttributeMask,
+    pub powers: Arc<Powers>,
     pub epoch: u64,
     pub expires_at: Time,
 }
@@ -60,6 +66,12 @@ pub enum Refused {
     Expired(Arc<str>),
     #[error("The permit of {0} shows only a part of the tenant; this needs one that shows all of it.")]
     NotWhole(Arc<str>),
+}
+
+/// Permits for those who are not there: who follows the journal asks what an owner may see now.
+pub trait PermitSource: Send + Sync {
+    /// `None` where the owner is unknown, was cut off, or may nothing any more.
+    fn permit_of(&self, tenant: &TenantName, owner: Option<&Owner>, now: Time) -> Option<Permit>;
 }
 
 /// The one place where permits come from.
@@ -77,8 +89,46 @@ impl Mint {
 
     #[must_use]
     pub fn issue(&self, grant: Grant) -> Permit {
-        let Grant { tenant, who, purpose, rights, filter, mask, epoch, expires_at } = grant;
-        Permit { tenant, who, purpose, rights, filter, mask, epoch, expires_at }
+        let Grant { tenant, who, purpose, powers, epoch, expires_at } = grant;
+        Permit { tenant, who, purpose, powers, epoch, expires_at }
+    }
+}
+
+impl Powers {
+    #[must_use]
+    pub fn all() -> Self {
+        let rights = vec![Right::Define, Right::Administer, Right::Audit, Right::Operate, Right::Host];
+        Self { read: Reach::Everything, write: Reach::Everything, rights }
+    }
+
+    #[must_use]
+    pub fn are_none(&self) -> bool {
+        self.read == Reach::Nothing && self.write == Reach::Nothing && self.rights.is_empty()
+    }
+
+    #[must_use]
+    pub fn have(&self, right: Right) -> bool {
+        match right {
+            Right::Read => self.read != Reach::Nothing,
+            Right::Write => self.write != Reach::Nothing,
+            right => self.rights.contains(&right),
+        }
+    }
+}
+
+impl Right {
+    /// As the policy language and errors call it.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Define => "subscribe",
+            Self::Administer => "administer",
+            Self::Audit => "audit",
+            Self::Operate => "operate",
+            Self::Host => "host",
+        }
     }
 }
 
@@ -94,6 +144,11 @@ impl Permit {
     }
 
     #[must_use]
+    pub fn who_shared(&self) -> Arc<str> {
+        Arc::clone(&self.who)
+    }
+
+    #[must_use]
     pub fn purpose(&self) -> Option<&str> {
         self.purpose.as_deref()
     }
@@ -103,21 +158,22 @@ impl Permit {
         self.epoch
     }
 
-    /// Entities outside this filter do not exist for the holder.
+    /// What its holder may see; all else does not exist for them.
     #[must_use]
-    pub fn filter(&self) -> Option<&Query> {
-        self.filter.as_deref()
+    pub fn read(&self) -> &Reach {
+        &self.powers.read
     }
 
+    /// What its holder may change.
     #[must_use]
-    pub fn mask(&self) -> &AttributeMask {
-        &self.mask
+    pub fn write(&self) -> &Reach {
+        &self.powers.write
     }
 
     /// Whether its holder sees all of the tenant, every attribute included.
     #[must_use]
     pub fn sees_everything(&self) -> bool {
-        self.filter.is_none() && self.mask == AttributeMask::All
+        self.powers.read == Reach::Everything
     }
 
     /// Refuses a permit that shows only a part, where only the whole makes sense.
@@ -125,29 +181,26 @@ impl Permit {
         if self.sees_everything() { Ok(()) } else { Err(Refused::NotWhole(Arc::clone(&self.who))) }
     }
 
+    #[must_use]
+    pub fn has(&self, right: Right) -> bool {
+        self.powers.have(right)
+    }
+
+    /// On whose behalf what its holder defines will act.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        Owner { who: (*self.who).into(), purpose: self.purpose.as_deref().map(Into::into) }
+    }
+
     pub fn check(&self, right: Right, now: Time) -> Result<(), Refused> {
         if now > self.expires_at {
             return Err(Refused::Expired(Arc::clone(&self.who)));
         }
-        if !self.rights.contains(&right) {
-            let right = match right {
-                Right::Read => "read",
-                Right::Write => "write",
-                Right::Define => "define subscriptions",
-            };
-            return Err(Refused::NoRight { who: Arc::clone(&self.who), right, tenant: self.tenant.clone() });
+        if !self.has(right) {
+            let (who, tenant) = (Arc::clone(&self.who), self.tenant.clone());
+            return Err(Refused::NoRight { who, right: right.verb(), tenant });
         }
         Ok(())
-    }
-}
-
-impl AttributeMask {
-    #[must_use]
-    pub fn allows(&self, name: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(names) => names.iter().any(|allowed| allowed.as_str() == name),
-        }
     }
 }
 
@@ -163,14 +216,13 @@ mod tests {
             tenant: TenantName::default_tenant(),
             who: "operator".into(),
             purpose: None,
-            rights: vec![Right::Read],
-            filter: None,
-            mask: AttributeMask::All,
+            powers: Arc::new(Powers { read: Reach::Everything, ..Powers::default() }),
             epoch: 0,
             expires_at: Time::from_micros(10),
         });
         assert!(permit.check(Right::Read, Time::from_micros(10)).is_ok());
         assert!(matches!(permit.check(Right::Read, Time::from_micros(11)), Err(Refused::Expired(_))));
         assert!(matches!(permit.check(Right::Write, Time::from_micros(1)), Err(Refused::NoRight { .. })));
+        assert!(permit.sees_everything() && !permit.has(Right::Administer));
     }
 }

@@ -5,9 +5,18 @@ use crate::name::{DatasetId, Name};
 use crate::query::Query;
 use crate::time::Time;
 
+/// On whose behalf something is told or done while they are not there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner {
+    pub who: Box<str>,
+    pub purpose: Option<Box<str>>,
+}
+
 #[derive(Debug, Clone)]
 pub struct Subscription {
     pub id: Box<str>,
+    /// Who made it, and sees through it no more than they may read; `None` is from before there were identities.
+    pub owner: Option<Owner>,
     /// Entities it is about. Its `attributes` are empty: see `watched`.
     pub query: Query,
     /// Attributes whose change matters; empty means any.

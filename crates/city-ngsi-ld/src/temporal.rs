@@ -1,7 +1,7 @@
 //! The past of an entity as bytes (clauses 4.5.6 to 4.5.9).
 
 use city_model::temporal::{AggregatedSeries, AggregationMethod, TimeProperty};
-use city_model::{AttributeMask, Entity, EntityId, Instance, Kind, Name, Scope, Time};
+use city_model::{Entity, EntityId, Instance, Kind, Name, Scope, Time};
 
 use crate::context::TermMap;
 use crate::json::{self, ObjectWriter};
@@ -30,7 +30,7 @@ pub struct TemporalInstance {
 }
 
 #[derive(Debug, Clone)]
-pub struct TemporalOptions<'m> {
+pub struct TemporalOptions {
     /// `options=temporalValues`: value and time alone.
     pub simplified: bool,
     pub concise: bool,
@@ -43,12 +43,9 @@ pub struct TemporalOptions<'m> {
     pub embed_context: bool,
     /// Members that do not show: `@id`, `@type`, the scope (clause 4.21).
     pub hidden: Vec<&'static str>,
-    pub mask: &'m AttributeMask,
 }
 
-static SEE_ALL: AttributeMask = AttributeMask::All;
-
-impl Default for TemporalOptions<'_> {
+impl Default for TemporalOptions {
     fn default() -> Self {
         Self {
             simplified: false,
@@ -59,7 +56,6 @@ impl Default for TemporalOptions<'_> {
             lang: None,
             embed_context: false,
             hidden: Vec::new(),
-            mask: &SEE_ALL,
         }
     }
 }
@@ -103,7 +99,7 @@ pub fn render_temporal(entity: &TemporalEntity, terms: &TermMap, options: &Tempo
         }
     }
     for (name, instances) in &entity.attributes {
-        if instances.is_empty() || !options.mask.allows(name.as_str()) {
+        if instances.is_empty() {
             continue;
         }
         let out = object.text_key(&terms.compact(name));
@@ -124,12 +120,10 @@ pub fn render_temporal(entity: &TemporalEntity, terms: &TermMap, options: &Tempo
         }
     }
     for (name, series) in &entity.aggregated {
-        if options.mask.allows(name.as_str()) {
-            let out = object.text_key(&terms.compact(name));
-            match series.as_slice() {
-                [only] => write_aggregated(out, only, &options.methods),
-                many => json::write_list(out, many, |out, one| write_aggregated(out, one, &options.methods)),
-            }
+        let out = object.text_key(&terms.compact(name));
+        match series.as_slice() {
+            [only] => write_aggregated(out, only, &options.methods),
+            many => json::write_list(out, many, |out, one| write_aggregated(out, one, &options.methods)),
         }
     }
     if options.embed_context {

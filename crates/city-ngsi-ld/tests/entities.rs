@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
-use city_model::{AttributeMask, Entity, EntityId, Kind, Name, Time};
+use city_model::{Entity, EntityId, Kind, Name, Time};
 use city_ngsi_ld::context::TermMap;
 use city_ngsi_ld::{
     Error, ErrorKind, Format, Mode, RenderOptions, parse_attribute_instances, parse_batch, parse_entity,
@@ -350,11 +350,6 @@ fn options_choose_what_shows() {
     assert_eq!(shown["speed"], 50);
     let shown = rendered(&entity, &RenderOptions { sys_attrs: true, ..simplified() });
     assert_eq!(shown["createdAt"], "2025-01-01T00:00:00Z");
-    let mask =
-        AttributeMask::Only(vec![Name::parse("https://uri.etsi.org/ngsi-ld/default-context/owner").unwrap()].into());
-    let shown = rendered(&entity, &RenderOptions { mask: &mask, geojson: true, ..simplified() });
-    assert_eq!(shown["geometry"], Value::Null, "a masked location does not leak through the geometry");
-    assert_eq!(shown["properties"].as_object().unwrap().len(), 3);
 }
 
 #[test]

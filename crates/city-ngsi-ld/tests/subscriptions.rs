@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
+use city_model::Time;
 use city_model::subscription::{Accept, DeliveryReport, NotificationFormat, Trigger};
-use city_model::{AttributeMask, Time};
 use city_ngsi_ld::context::{ContextSpec, ContextStore, TermMap};
 use city_ngsi_ld::subscription::{
     NotifiedEntity, context_of, from_stored, parse_subscription, render_notification, render_subscription, stored,
@@ -39,7 +39,7 @@ fn everything_that_is_understood_is_kept() {
         "throttling":1.5,"notification":{"attributes":["speed"],"format":"keyValues","sysAttrs":true,
         "endpoint":{"uri":"https://a.org:8443/n?x=1","accept":"application/ld+json","timeout":500,"cooldown":1000,
         "receiverInfo":[{"key":"Authorization","value":"Bearer x"}]}},"status":"active"}"#;
-    let subscription = parse_subscription(body, &terms, NEW_ID, now()).unwrap();
+    let subscription = parse_subscription(body, &terms, NEW_ID, now(), None).unwrap();
     assert_eq!(&*subscription.id, "urn:s:1");
     assert_eq!(subscription.watched[0].as_str(), "https://x.org/speed");
     assert_eq!(subscription.triggers, [Trigger::EntityDeleted, Trigger::AttributeUpdated]);
@@ -100,12 +100,12 @@ fn what_cannot_be_kept_is_refused_by_name() {
             ErrorKind::BadRequestData,
         ),
     ] {
-        let error = parse_subscription(with(members).as_bytes(), &TermMap::core(), NEW_ID, now()).unwrap_err();
+        let error = parse_subscription(with(members).as_bytes(), &TermMap::core(), NEW_ID, now(), None).unwrap_err();
         assert_eq!((error.path.as_str(), error.kind), (path, kind), "{members}: {error}");
     }
     let of = |notification: &str| {
         let body = format!(r#"{{"type":"Subscription","entities":[{{"type":"Car"}}],"notification":{notification}}}"#);
-        parse_subscription(body.as_bytes(), &TermMap::core(), NEW_ID, now()).unwrap_err()
+        parse_subscription(body.as_bytes(), &TermMap::core(), NEW_ID, now(), None).unwrap_err()
     };
     for (notification, path) in [
         (r#"{}"#, "notification.endpoint"),
@@ -130,13 +130,14 @@ fn what_cannot_be_kept_is_refused_by_name() {
         assert_eq!(of(notification).path, path, "{notification}");
     }
     let nothing = br#"{"type":"Subscription","notification":{"endpoint":{"uri":"http://a.org/n"}}}"#;
-    assert_eq!(parse_subscription(nothing, &TermMap::core(), NEW_ID, now()).unwrap_err().path, "entities");
+    assert_eq!(parse_subscription(nothing, &TermMap::core(), NEW_ID, now(), None).unwrap_err().path, "entities");
 }
 
 #[test]
 fn an_update_changes_what_it_names() {
     let terms = context(r#"{"Car":"https://x.org/Car","speed":"https://x.org/speed"}"#);
-    let first = parse_subscription(with(r#""q":"speed>50","throttling":5"#).as_bytes(), &terms, NEW_ID, now()).unwrap();
+    let first =
+        parse_subscription(with(r#""q":"speed>50","throttling":5"#).as_bytes(), &terms, NEW_ID, now(), None).unwrap();
     let patch = br#"{"isActive":false,"throttling":null,"notification":{"format":"concise","endpoint":{"timeout":7}}}"#;
     let later = now().plus_micros(1_000_000);
     let second = update_subscription(&first, patch, &TermMap::core(), later).unwrap();
@@ -163,11 +164,10 @@ fn a_notification_tells_what_changed() {
     let after = parse(r#"{"id":"urn:c:1","type":"Car","speed":{"value":60}}"#);
     let subscribe = |notification: &str| {
         let body = format!(r#"{{"type":"Subscription","entities":[{{"type":"Car"}}],"notification":{notification}}}"#);
-        parse_subscription(body.as_bytes(), &terms, NEW_ID, now()).unwrap()
+        parse_subscription(body.as_bytes(), &terms, NEW_ID, now(), None).unwrap()
     };
     let send = |notification: &str, entity: NotifiedEntity| -> Value {
-        let bytes =
-            render_notification("urn:n:1", &subscribe(notification), now(), &[entity], &terms, &AttributeMask::All);
+        let bytes = render_notification("urn:n:1", &subscribe(notification), now(), &[entity], &terms);
         serde_json::from_slice(&bytes).unwrap()
     };
     let endpoint = r#""endpoint":{"uri":"http://a.org/n"}"#;
@@ -202,9 +202,9 @@ fn a_deleted_entity_tells_its_attributes_where_they_were_asked_for() {
     let entity = parse_entity(body, &terms, Mode::Create).unwrap();
     let told = |members: &str| -> Value {
         let body = format!(r#"{{"type":"Subscription","entities":[{{"type":"Car"}}],{members}}}"#);
-        let subscription = parse_subscription(body.as_bytes(), &terms, NEW_ID, now()).unwrap();
+        let subscription = parse_subscription(body.as_bytes(), &terms, NEW_ID, now(), None).unwrap();
         let gone = NotifiedEntity { entity: &entity, previous: None, deleted_at: Some(now()) };
-        let bytes = render_notification("urn:n:1", &subscription, now(), &[gone], &terms, &AttributeMask::All);
+        let bytes = render_notification("urn:n:1", &subscription, now(), &[gone], &terms);
         let mut body: Value = serde_json::from_slice(&bytes).unwrap();
         body["data"][0].take()
     };
@@ -234,7 +234,7 @@ fn members_and_datasets_of_a_notification_are_chosen() {
             r#"{{"type":"Subscription","entities":[{{"type":"Car"}}],{members}
                 "notification":{{{notification}"format":"keyValues","endpoint":{{"uri":"http://a.org/n"}}}}}}"#
         );
-        parse_subscription(body.as_bytes(), &terms, NEW_ID, now())
+        parse_subscription(body.as_bytes(), &terms, NEW_ID, now(), None)
     };
     for (members, notification, expected) in [
         ("", r#""pick":["id","a"],"#, json!({"id":"urn:c:1","a":1})),
@@ -242,14 +242,7 @@ fn members_and_datasets_of_a_notification_are_chosen() {
         (r#""datasetId":["urn:d:1"],"#, r#""pick":["b"],"#, json!({"b":3})),
     ] {
         let subscription = parse(members, notification).unwrap();
-        let bytes = render_notification(
-            "urn:n:1",
-            &subscription,
-            now(),
-            &[NotifiedEntity::from(&entity)],
-            &terms,
-            &AttributeMask::All,
-        );
+        let bytes = render_notification("urn:n:1", &subscription, now(), &[NotifiedEntity::from(&entity)], &terms);
         let body: Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(body["data"][0], expected, "{notification}");
     }

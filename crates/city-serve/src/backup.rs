@@ -13,15 +13,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use city_model::Right;
 use city_store::backup::{Since, Taking};
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
 use hyper::body::Frame;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::caller::Caller;
+use crate::caller::TENANT;
 use crate::city::City;
-use crate::ngsi_ld::{TENANT, permit_of};
 use crate::parameters::Parameters;
 use crate::problem::{Kind, Problem};
 
@@ -33,18 +33,20 @@ const RETRY_AFTER_BACKUP: Duration = Duration::from_secs(30);
 /// A base, or with `after` and `record` the increment since that record.
 pub async fn backup(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&["after", "record"])?;
-    if headers.contains_key(TENANT) {
+    if caller.headers.contains_key(TENANT) {
         let detail = "A backup is of the whole city, not of one tenant: ask without NGSILD-Tenant.";
         return Err(Problem::new(Kind::OperationNotSupported, "NLD-003", detail));
     }
-    let permit = permit_of(&city, &headers)?;
-    permit.check(Right::Read, city.now()).map_err(city_context::Error::from)?;
+    let permit = caller.permit;
     permit.check_whole().map_err(city_context::Error::from)?;
     let since = since(&parameters)?;
+    // It leaves with everything in it, so that it was taken is known before a byte is.
+    let from = parameters.find("record").unwrap_or("the beginning");
+    city.note(&permit, "backup.taken", "all tenants", &serde_json::json!({"since": from})).await?;
     let Ok(place) = Arc::clone(&city.readers.backup).try_acquire_owned() else {
         let detail = "Another backup is under way; they go one after the other. Try again after Retry-After.";
         let problem = Problem::plain(StatusCode::SERVICE_UNAVAILABLE, "SRV-014", detail);

@@ -5,20 +5,27 @@ use std::sync::Arc;
 use city_action::Action;
 use city_context::Context;
 use city_history::History;
-use city_model::{Cause, Permit, TenantName, Time};
+use city_model::{Cause, Change, DefinitionKind, Note, Permit, Time};
 use city_ngsi_ld::ContextStore;
 use city_outbound::Outbound;
 use city_sql::Sql;
 use city_store::{Clock, DiskWatch};
 use city_trust::Trust;
+use city_trust::trail::Trail;
+use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::problem::Problem;
 
 /// The rooms behind the doors. `renkei` puts it together.
 pub struct City {
     pub action: Action,
     pub history: Arc<History>,
     pub context: Arc<Context>,
-    pub trust: Trust,
+    pub trust: Arc<Trust>,
+    pub trail: Trail,
+    pub learning: Learning,
     pub contexts: Arc<ContextStore>,
     pub outbound: Outbound,
     pub clock: Arc<dyn Clock>,
@@ -26,6 +33,10 @@ pub struct City {
     pub disk: DiskWatch,
     pub readers: Readers,
 }
+
+/// One definition after the other is learnt, so that what was changed last counts.
+#[derive(Debug, Default)]
+pub struct Learning(Mutex<()>);
 
 /// Long reads at the same time, at most: twice the cores. The others wait without a thread of their own.
 #[derive(Debug)]
@@ -61,10 +72,21 @@ impl City {
         tokio::task::block_in_place(read)
     }
 
-    /// Until identity exists, whoever reaches the socket is the local operator.
-    #[must_use]
-    pub fn permit(&self, tenant: &TenantName, purpose: Option<&str>) -> Permit {
-        self.trust.issue_local_operator(tenant, purpose, self.now())
+    /// Notes what was done in the trail; when this is answered, that is durable.
+    pub async fn note(&self, permit: &Permit, what: &str, subject: &str, details: &Value) -> Result<(), Problem> {
+        let note =
+            Note { what: what.into(), subject: subject.into(), details: details.to_string().into_bytes().into() };
+        for result in self.context.apply(permit, vec![Change::Note(note)], cause("trail"), Vec::new()).await? {
+            result?;
+        }
+        Ok(())
+    }
+
+    /// Takes in a definition that says who may, as it stands now in the context.
+    pub fn learn(&self, permit: &Permit, kind: DefinitionKind, id: &str) -> Result<(), Problem> {
+        let _in_order = self.learning.0.lock();
+        let body = self.context.find_definition(permit, kind, id)?;
+        Ok(self.trust.learn(permit.tenant(), kind, id, body.as_deref())?)
     }
 }
 

@@ -13,11 +13,11 @@ use city_model::{DefinitionKind, Name, Permit, Time};
 use city_ngsi_ld::TermMap;
 use city_store::codec::NameNumbers;
 use city_store::{DiskReport, Growth, Lag};
-use http::HeaderMap;
 use serde_json::{Value, json};
 
+use crate::caller::Caller;
 use crate::city::City;
-use crate::ngsi_ld::{permit_of, reading};
+use crate::ngsi_ld::reading;
 use crate::parameters::Parameters;
 use crate::problem::{Kind, Problem};
 
@@ -51,8 +51,8 @@ impl Findings {
 }
 
 /// How the server fares, with what to do where something is wrong.
-pub(crate) async fn doctor(State(city): State<Arc<City>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
-    let permit = permit_of(&city, &headers)?;
+pub(crate) async fn doctor(State(city): State<Arc<City>>, caller: Caller) -> Result<Json<Value>, Problem> {
+    let permit = caller.permit;
     let journal = city.context.journal();
     let mut findings = Findings::default();
     if city.context.is_read_only() {
@@ -181,11 +181,11 @@ fn failing_subscriptions(city: &City, permit: &Permit) -> Result<Vec<Value>, Pro
 /// Sensors that have fallen silent, from the entity `after` on; a part looks at a bounded number of series.
 pub(crate) async fn list_silent_sensors(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
 ) -> Result<Json<Value>, Problem> {
     parameters.only(&["after"])?;
-    let (permit, terms) = reading(&city, &headers).await?;
+    let (permit, terms) = reading(&city, &caller).await?;
     let after = match parameters.find("after").map(str::parse::<u32>) {
         None => 0,
         Some(Ok(after)) => after,
@@ -209,7 +209,7 @@ fn silent_sensor(city: &City, permit: &Permit, terms: &TermMap, series: &Silent)
     let name = |number| space.terms.name(number).map_err(city_history::Error::from);
     let attribute = Name::from_stored(name(series.attribute)?);
     // What the holder of the permit may not see has no sensors.
-    if !permit.mask().allows(attribute.as_str()) || city.context.find(permit, &id)?.is_none() {
+    if city.context.find(permit, &id)?.is_none_or(|entity| entity.find(attribute.as_str()).is_none()) {
         return Ok(None);
     }
     let dataset = if series.dataset.0 == 0 { None } else { Some(name(series.dataset)?) };

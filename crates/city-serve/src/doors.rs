@@ -23,8 +23,16 @@ use crate::problem::{Kind, Problem};
 pub enum Effect {
     Read,
     Write,
-    /// Makes or changes subscriptions, registrations and contexts.
+    /// Makes or changes subscriptions, registrations and contexts, or looks at them.
     Define,
+    /// Makes or changes what says who may, or looks at it.
+    Administer,
+    /// Looks at what was done, by whom.
+    Audit,
+    /// Looks after the tenant.
+    Operate,
+    /// Looks after the whole server.
+    Host,
     /// Needs no permit, shows nothing of any tenant, and is answered also under overload: probes.
     Open,
 }
@@ -136,7 +144,7 @@ where
         let allowed = allowed(&operations);
         let methods = methods.fallback(async move |method: Method| other_method(&method, &allowed));
         // CIM 009 table 6.1-1 writes collections with a slash at the end; both forms are one resource.
-        if !path.ends_with('/') {
+        if !path.ends_with('/') && !path.contains("{*") {
             router = router.route(&format!("{path}/"), methods.clone());
         }
         router = router.route(path, methods);

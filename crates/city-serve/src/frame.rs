@@ -25,6 +25,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::body::{self, BodyRoom};
+use crate::caller::Admit;
 use crate::doors::{self, Answered, Answering, Effect, Guard, Operation};
 use crate::metering;
 use crate::problem::{Kind, Problem};
@@ -88,11 +89,11 @@ pub struct Frame {
 }
 
 impl Frame {
-    pub fn new<S>(operations: &[Operation<S>], state: S, limits: Limits) -> Result<Self, doors::Error>
+    pub fn new<S>(operations: &[Operation<S>], state: S, limits: Limits, admit: Admit<S>) -> Result<Self, doors::Error>
     where
         S: Clone + Send + Sync + 'static,
     {
-        let guard = guard(Arc::new(Semaphore::new(limits.requests)));
+        let guard = guard(Arc::new(Semaphore::new(limits.requests)), admit);
         // One body must always fit.
         let bodies = Arc::new(Semaphore::new(limits.bodies_bytes.max(limits.body_bytes)));
         Ok(Self { router: doors::router(operations, state, &guard)?, limits, bodies })
@@ -145,22 +146,29 @@ impl Frame {
     }
 }
 
-/// Runs an operation if there is room for it, and catches its panic.
-fn guard<S>(room: Arc<Semaphore>) -> Guard<S>
+/// Runs an operation if there is room for it and whoever asks may, and catches its panic.
+fn guard<S>(room: Arc<Semaphore>, admit: Admit<S>) -> Guard<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    Arc::new(move |operation: Operation<S>, request, state| {
-        let room = Arc::clone(&room);
+    Arc::new(move |operation: Operation<S>, mut request, state| {
+        let (room, admit) = (Arc::clone(&room), Arc::clone(&admit));
         Box::pin(async move {
             // Whoever watches the server must see it also, and above all, under overload.
             let place = match operation.effect {
                 Effect::Open => None,
-                Effect::Read | Effect::Write | Effect::Define => match room.try_acquire() {
+                _ => match room.try_acquire() {
                     Ok(place) => Some(place),
                     Err(_) => return overloaded().into_response(),
                 },
             };
+            // Before a byte of the body is read, and before anything is fetched for it.
+            if operation.effect != Effect::Open {
+                match admit(&state, operation.effect, request.headers()) {
+                    Ok(caller) => drop(request.extensions_mut().insert(caller)),
+                    Err(problem) => return problem.into_response(),
+                }
+            }
             let response = unless_it_panics(|| operation.call(request, state)).await;
             drop(place);
             response.unwrap_or_else(|| {

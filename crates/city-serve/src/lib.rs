@@ -5,8 +5,10 @@
 //! `doors` the one list of operations, `frame` what happens around every request, `server` the
 //! socket, `problem` what is answered when something went wrong.
 
+pub mod audit;
 mod backup;
 pub mod body;
+pub mod caller;
 pub mod city;
 mod doctor;
 pub mod doors;
@@ -23,9 +25,11 @@ pub mod probes;
 pub mod problem;
 pub mod server;
 pub mod sql;
+pub mod trust;
 mod undelete;
 
 pub use body::WholeBody;
+pub use caller::{Caller, by_permit};
 pub use city::City;
 pub use doors::{Effect, Operation};
 pub use frame::{Frame, Limits, RequestId};

@@ -8,15 +8,16 @@ use axum::response::{IntoResponse, Response};
 use city_action::SubscriptionKey;
 use city_model::{DefinitionKind, Rejected};
 use city_ngsi_ld::{RenderOptions, render_entity};
+use http::Method;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 use crate::backup;
+use crate::caller::Caller;
 use crate::city::City;
 use crate::doctor::{doctor, list_silent_sensors};
 use crate::doors::{Effect, Operation};
-use crate::ngsi_ld::{parse_query, permit_of, reading};
+use crate::ngsi_ld::{is_shown, parse_query, reading};
 use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 use crate::undelete::undelete;
@@ -29,12 +30,12 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
     let undeletes = "/ops/v1/entities/{entityId}/undelete";
     let replays = "/ops/v1/subscriptions/{subscriptionId}/replay";
     vec![
-        Operation::new(door, ours, "backup", Method::GET, "/ops/v1/backup", Effect::Read, backup::backup),
-        Operation::new(door, ours, "doctor", Method::GET, "/ops/v1/doctor", Effect::Read, doctor),
-        Operation::new(door, ours, "list_silent_sensors", Method::GET, silent, Effect::Read, list_silent_sensors),
+        Operation::new(door, ours, "backup", Method::GET, "/ops/v1/backup", Effect::Host, backup::backup),
+        Operation::new(door, ours, "doctor", Method::GET, "/ops/v1/doctor", Effect::Operate, doctor),
+        Operation::new(door, ours, "list_silent_sensors", Method::GET, silent, Effect::Operate, list_silent_sensors),
         Operation::new(door, ours, "export", Method::GET, "/ops/v1/export", Effect::Read, export),
         Operation::new(door, ours, "explain", Method::GET, "/ops/v1/explain", Effect::Read, explain),
-        Operation::new(door, ours, "list_dead_letters", Method::GET, letters, Effect::Read, list_dead_letters),
+        Operation::new(door, ours, "list_dead_letters", Method::GET, letters, Effect::Define, list_dead_letters),
         Operation::new(door, ours, "replay", Method::POST, replays, Effect::Define, replay),
         Operation::new(door, ours, "undelete", Method::POST, undeletes, Effect::Write, undelete),
     ]
@@ -46,12 +47,8 @@ pub const NEXT: HeaderName = HeaderName::from_static("renkei-next");
 pub const EXPORT_ENTITIES_MAX: usize = 5_000;
 
 /// Entities that match, a normalised document a line, from `after` on; far pages cost no more than near ones.
-async fn export(
-    State(city): State<Arc<City>>,
-    headers: HeaderMap,
-    parameters: Parameters,
-) -> Result<Response, Problem> {
-    let (permit, terms) = reading(&city, &headers).await?;
+async fn export(State(city): State<Arc<City>>, caller: Caller, parameters: Parameters) -> Result<Response, Problem> {
+    let (permit, terms) = reading(&city, &caller).await?;
     let query = parse_query(&parameters, &terms)?;
     let number = |name: &'static str| match parameters.find(name).map(str::parse::<u32>) {
         None => Ok(None),
@@ -61,7 +58,7 @@ async fn export(
     let after = number("after")?.unwrap_or(0);
     let limit = number("limit")?.map_or(EXPORT_ENTITIES_MAX, |limit| limit as usize).clamp(1, EXPORT_ENTITIES_MAX);
     let (entities, next) = city.read(|| city.context.query_after(&permit, &query, after, limit)).await?;
-    let options = RenderOptions { mask: permit.mask(), ..RenderOptions::default() };
+    let options = RenderOptions::default();
     let mut body = Vec::with_capacity(1_024 * entities.len());
     for entity in &entities {
         render_entity(entity, &terms, &options, &mut body);
@@ -77,19 +74,21 @@ async fn export(
 /// Which indexes a query would use, and how many entities it would look at.
 async fn explain(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
 ) -> Result<Json<Value>, Problem> {
-    let (permit, terms) = reading(&city, &headers).await?;
+    let (permit, terms) = reading(&city, &caller).await?;
     let query = parse_query(&parameters, &terms)?;
     let (indexes, candidates) = city.context.explain(&permit, &query)?;
     Ok(Json(json!({"indexes": indexes, "candidates": candidates})))
 }
 
-fn key(city: &City, headers: &HeaderMap, path: &PathParameters) -> Result<SubscriptionKey, Problem> {
-    let permit = permit_of(city, headers)?;
+fn key(city: &City, caller: &Caller, path: &PathParameters) -> Result<SubscriptionKey, Problem> {
+    let permit = caller.permit.clone();
     let id: Box<str> = path.get("subscriptionId")?.into();
-    if city.context.find_definition(&permit, DefinitionKind::Subscription, &id)?.is_none() {
+    let found = city.context.find_definition(&permit, DefinitionKind::Subscription, &id)?;
+    let subscription = found.map(|body| city_action::parse_stored(&body)).transpose()?;
+    if !subscription.is_some_and(|subscription| is_shown(&permit, &subscription)) {
         return Err(Rejected::DefinitionNotFound { what: DefinitionKind::Subscription.noun(), id }.into());
     }
     Ok(SubscriptionKey { tenant: city.context.tenant(&permit)?.number, id })
@@ -98,10 +97,10 @@ fn key(city: &City, headers: &HeaderMap, path: &PathParameters) -> Result<Subscr
 /// What was given up of a subscription.
 async fn list_dead_letters(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
 ) -> Result<Json<Value>, Problem> {
-    let key = key(&city, &headers, &path)?;
+    let key = key(&city, &caller, &path)?;
     let letters: Vec<Value> = city
         .action
         .dead_letters(&key)?
@@ -117,11 +116,7 @@ async fn list_dead_letters(
 }
 
 /// Puts what was given up back into the outbox.
-async fn replay(
-    State(city): State<Arc<City>>,
-    headers: HeaderMap,
-    path: PathParameters,
-) -> Result<Json<Value>, Problem> {
-    let key = key(&city, &headers, &path)?;
+async fn replay(State(city): State<Arc<City>>, caller: Caller, path: PathParameters) -> Result<Json<Value>, Problem> {
+    let key = key(&city, &caller, &path)?;
     Ok(Json(json!({"subscriptionId": key.id, "replayed": city.action.replay(&key)?})))
 }

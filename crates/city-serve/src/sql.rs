@@ -9,6 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::body::WholeBody;
+use crate::caller::Caller;
 use crate::city::City;
 use crate::doors::{Effect, Operation};
 use crate::ngsi_ld::{RETRY_AFTER_BUSY, reading, said};
@@ -31,35 +32,31 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
     ]
 }
 
-async fn query_sql(
-    State(city): State<Arc<City>>,
-    headers: HeaderMap,
-    parameters: Parameters,
-) -> Result<Response, Problem> {
+async fn query_sql(State(city): State<Arc<City>>, caller: Caller, parameters: Parameters) -> Result<Response, Problem> {
     parameters.only(&["q", "format"])?;
     let Some(text) = parameters.find("q") else {
         let detail = "The parameter q with a statement is missing, such as q=SHOW TABLES.";
         return Err(Problem::new(Kind::BadRequestData, "SQL-001", detail));
     };
-    answer(&city, &headers, text, parameters.find("format")).await
+    answer(&city, &caller, text, parameters.find("format")).await
 }
 
 /// The body is the statement itself.
 async fn query_sql_by_post(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     parameters.only(&["format"])?;
     let text = std::str::from_utf8(&body)
         .map_err(|_| Problem::new(Kind::BadRequestData, "SQL-001", "The statement is not UTF-8."))?;
-    answer(&city, &headers, text, parameters.find("format")).await
+    answer(&city, &caller, text, parameters.find("format")).await
 }
 
-async fn answer(city: &City, headers: &HeaderMap, text: &str, format: Option<&str>) -> Result<Response, Problem> {
-    let (format, media) = wanted(headers, format)?;
-    let (permit, terms) = reading(city, headers).await?;
+async fn answer(city: &City, caller: &Caller, text: &str, format: Option<&str>) -> Result<Response, Problem> {
+    let (format, media) = wanted(&caller.headers, format)?;
+    let (permit, terms) = reading(city, caller).await?;
     city.history_caught_up().await?;
     let answer = city.sql.query(&permit, &terms, text).await?;
     let rows = answer.rows();

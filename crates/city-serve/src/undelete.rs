@@ -9,21 +9,21 @@ use axum::Json;
 use axum::extract::State;
 use city_context::Deleted;
 use city_model::{Change, Entity, Rejected, Time};
-use http::HeaderMap;
 use serde_json::{Value, json};
 
+use crate::caller::Caller;
 use crate::city::{City, cause};
-use crate::ngsi_ld::{permit_of, stood_at};
+use crate::ngsi_ld::stood_at;
 use crate::parameters::PathParameters;
 use crate::problem::Problem;
 
 /// `POST /ops/v1/entities/{entityId}/undelete`
 pub async fn undelete(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
 ) -> Result<Json<Value>, Problem> {
-    let permit = permit_of(&city, &headers)?;
+    let permit = caller.permit;
     // From a part of an entity the whole cannot be made again.
     permit.check_whole().map_err(city_context::Error::from)?;
     let id = city_model::EntityId::parse(path.get("entityId")?)?;
@@ -43,5 +43,6 @@ pub async fn undelete(
     for result in city.context.apply(&permit, vec![change], cause("undelete"), Vec::new()).await? {
         result?;
     }
+    city.note(&permit, "entity.undeleted", id.as_str(), &json!({"attributes": attributes, "from": from})).await?;
     Ok(Json(json!({"entityId": id.as_str(), "attributes": attributes, "from": from})))
 }

@@ -2,11 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of a test may fail it")]
 
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use city_model::permit::Grant;
+use city_model::{Mint, Powers, TenantName, Time};
+use city_serve::caller::{Admit, Caller};
 use city_serve::doors::Error;
 use city_serve::{
     Effect, Frame, Limits, Metering, Operation, Parameters, PathParameters, Phase, Problem, Ready, RequestId, Server,
@@ -64,11 +68,27 @@ struct Running {
     ready: Ready,
 }
 
+/// Whoever asks may do everything.
+fn everybody() -> Admit<&'static str> {
+    static MINT: OnceLock<Mint> = OnceLock::new();
+    Arc::new(|_, _, headers| {
+        let permit = MINT.get_or_init(|| Mint::take().unwrap()).issue(Grant {
+            tenant: TenantName::default_tenant(),
+            who: "test".into(),
+            purpose: None,
+            powers: Arc::new(Powers::all()),
+            epoch: 0,
+            expires_at: Time::from_micros(i64::MAX),
+        });
+        Ok(Caller { permit, tenant_named: false, headers: headers.clone() })
+    })
+}
+
 fn start(limits: Limits) -> Running {
     let ready = Ready::default();
     let mut operations = operations();
     operations.extend(probes::operations(&ready, &Metering::install().unwrap()));
-    let frame = Frame::new(&operations, "Hello", limits).unwrap();
+    let frame = Frame::new(&operations, "Hello", limits, everybody()).unwrap();
     let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = server.address();
     let (stop, stopped) = oneshot::channel();
@@ -153,7 +173,7 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405_with_the_possible_ones() 
 async fn a_list_with_one_operation_twice_makes_no_router() {
     let mut twice = operations();
     twice.extend(operations());
-    let refused = Frame::new(&twice, "Hello", Limits::default()).unwrap_err();
+    let refused = Frame::new(&twice, "Hello", Limits::default(), everybody()).unwrap_err();
     assert!(matches!(refused, Error::Twice { .. }), "{refused}");
 }
 

@@ -97,7 +97,7 @@ impl Sql {
 
     async fn run(&self, permit: &Permit, terms: &Arc<TermMap>, text: &str) -> Result<Answer, Error> {
         let space = self.context.tenant(permit)?;
-        let names = Arc::new(Names::of(&space, permit, terms));
+        let names = Arc::new(Names::of(&self.context, &space, permit, terms)?);
         let city = City {
             context: Arc::clone(&self.context),
             history: Arc::clone(&self.history),

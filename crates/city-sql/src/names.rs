@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use city_context::TenantSpace;
+use city_context::{Context, Error, TenantSpace};
 use city_model::{Name, Permit};
 use city_ngsi_ld::TermMap;
 
@@ -21,17 +21,18 @@ struct Both {
 
 impl Names {
     /// Of all that the tenant has now or had, as far as the permit lets it be seen.
-    pub fn of(space: &TenantSpace, permit: &Permit, terms: &TermMap) -> Self {
-        let index = space.index.read();
-        let types = index.types_ever().cloned().collect();
+    pub fn of(context: &Context, space: &TenantSpace, permit: &Permit, terms: &TermMap) -> Result<Self, Error> {
+        let visible = context.visible(permit, None)?;
+        let ever: Vec<Name> = space.index.read().types_ever().cloned().collect();
+        let types = ever.into_iter().filter(|name| context.may_show_type(permit, name, visible.as_ref())).collect();
         let attributes: Vec<Name> = space
             .terms
             .after(0)
             .into_iter()
             .map(|(_, name)| Name::from_stored(name))
-            .filter(|name| permit.mask().allows(name.as_str()))
+            .filter(|name| permit.read().may_show(name.as_str()))
             .collect();
-        Self { types: Both::of(types, terms), attributes: Both::of(attributes, terms) }
+        Ok(Self { types: Both::of(types, terms), attributes: Both::of(attributes, terms) })
     }
 
     pub fn types(&self) -> impl Iterator<Item = (&Arc<str>, &Name)> {

@@ -5,6 +5,7 @@
 //! LOCK       held by the one process that has the folder open; says which
 //! journal/   the record of truth
 //! view/      state, indexes, history, outbox: made from the journal
+//! keys/      secrets of this server, for its own user alone; in no backup
 //! RESTORING  there while a restore fills the folder; with it the folder is not opened
 //! ```
 
@@ -17,7 +18,8 @@ use crate::Error;
 /// Version of the folder's layout. A newer one is refused by name.
 ///
 /// 1: the first. 2: history has blocks; a folder of 1 has none yet and becomes one of 2 when it is opened.
-pub const FORMAT: u32 = 2;
+/// 3: records say who, and there is a trail; a folder of 2 has none yet.
+pub const FORMAT: u32 = 3;
 
 /// A data folder that this process alone holds.
 #[derive(Debug)]
@@ -134,6 +136,42 @@ impl Folder {
     #[must_use]
     pub fn view_path(&self) -> PathBuf {
         self.path.join("view")
+    }
+
+    /// Where a secret lies.
+    #[must_use]
+    pub fn key_path(&self, name: &str) -> PathBuf {
+        self.path.join("keys").join(name)
+    }
+
+    /// Writes a secret that nobody but this process's user can read, durable and in one piece; where it is.
+    pub fn write_key(&self, name: &str, secret: &[u8]) -> Result<PathBuf, Error> {
+        let path = self.key_path(name);
+        let write = || {
+            use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+            let folder = self.path.join("keys");
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            let new = folder.join(format!("{name}.new"));
+            // One that a crash left behind may have been anybody's: it is not written into.
+            let _ = std::fs::remove_file(&new);
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+            file.write_all(secret)?;
+            file.sync_all()?;
+            std::fs::rename(&new, &path)?;
+            File::open(&folder)?.sync_all()
+        };
+        write().map_err(Error::io("cannot write", path.display().to_string()))?;
+        Ok(path)
+    }
+
+    /// A secret that was written before.
+    pub fn find_key(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.key_path(name);
+        match std::fs::read(&path) {
+            Ok(secret) => Ok(Some(secret)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("cannot read", path.display().to_string())(error)),
+        }
     }
 }
 

@@ -47,6 +47,7 @@ mod tests {
             seq,
             kind: RecordKind::State,
             time: Time::from_micros(micros),
+            who: Arc::from("test"),
             cause: Cause { request: 1, origin: "test".into(), depth: 0 },
             index: 0,
             count: 1,
@@ -58,6 +59,7 @@ mod tests {
             touched: Vec::new(),
             definition: None,
             also: Vec::new(),
+            note: None,
             terms: Vec::new(),
         }
     }

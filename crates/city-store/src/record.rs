@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use city_model::change::InstancePosition;
-use city_model::{Cause, DefinitionKind, Time};
+use city_model::{Cause, DefinitionKind, Note, Time};
 
 use crate::Error;
 use crate::codec::{Reader, Writer};
@@ -30,6 +30,8 @@ pub enum RecordKind {
     Definition,
     /// Cursors, request keys and the like that share the sync of a change.
     Also,
+    /// Something that was done, for the trail alone.
+    Note,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +44,8 @@ pub struct Record {
     pub seq: u64,
     pub kind: RecordKind,
     pub time: Time,
+    /// Whose permit it was; empty in records from before there were identities.
+    pub who: Arc<str>,
     pub cause: Cause,
     /// Which of the changes of its request this is, of how many.
     pub index: u32,
@@ -56,6 +60,7 @@ pub struct Record {
     pub touched: Vec<Touched>,
     pub definition: Option<DefinitionChange>,
     pub also: Vec<AlsoWrite>,
+    pub note: Option<Note>,
     pub terms: Vec<(TermNo, Arc<str>)>,
 }
 
@@ -110,6 +115,8 @@ mod tag {
     pub const DEFINITION: u8 = 12;
     pub const ALSO: u8 = 13;
     pub const TERM: u8 = 14;
+    pub const WHO: u8 = 15;
+    pub const NOTE: u8 = 16;
 }
 
 fn definition_number(kind: DefinitionKind) -> u8 {
@@ -119,6 +126,8 @@ fn definition_number(kind: DefinitionKind) -> u8 {
         DefinitionKind::JsonLdContext => 2,
         DefinitionKind::Policy => 3,
         DefinitionKind::Rule => 4,
+        DefinitionKind::Token => 5,
+        DefinitionKind::Account => 6,
     }
 }
 
@@ -129,6 +138,8 @@ fn definition_kind(number: u8) -> Result<DefinitionKind, Error> {
         2 => DefinitionKind::JsonLdContext,
         3 => DefinitionKind::Policy,
         4 => DefinitionKind::Rule,
+        5 => DefinitionKind::Token,
+        6 => DefinitionKind::Account,
         _ => return Err(Error::Undecodable("a definition has an unknown kind".to_owned())),
     })
 }
@@ -164,6 +175,7 @@ impl Record {
             + touched
             + self.identity.as_ref().map_or(0, transition)
             + self.definition.as_ref().map_or(0, |d| transition(&d.change))
+            + self.note.as_ref().map_or(0, |note| note.details.len())
     }
 
     #[must_use]
@@ -189,6 +201,7 @@ impl Record {
             RecordKind::Past => 1,
             RecordKind::Definition => 2,
             RecordKind::Also => 3,
+            RecordKind::Note => 4,
         };
         field(tag::KIND, &mut |w| w.u8(kind));
         field(tag::TIME, &mut |w| w.int(self.time.as_micros()));
@@ -199,6 +212,9 @@ impl Record {
             w.text(&self.cause.origin);
             w.u8(self.cause.depth);
         });
+        if !self.who.is_empty() {
+            field(tag::WHO, &mut |w| w.text(&self.who));
+        }
         if self.entity != 0 {
             field(tag::ENTITY, &mut |w| {
                 w.uint(self.entity.into());
@@ -244,6 +260,13 @@ impl Record {
                 definition.change.write(w);
             });
         }
+        if let Some(note) = &self.note {
+            field(tag::NOTE, &mut |w| {
+                w.text(&note.what);
+                w.text(&note.subject);
+                w.raw(&note.details);
+            });
+        }
         for also in &self.also {
             field(tag::ALSO, &mut |w| {
                 w.u8(also.space.number());
@@ -275,6 +298,7 @@ impl Record {
             seq: 0,
             kind: RecordKind::State,
             time: Time::UNSET,
+            who: Arc::from(""),
             cause: Cause { request: 0, origin: "".into(), depth: 0 },
             index: 0,
             count: 1,
@@ -286,6 +310,7 @@ impl Record {
             touched: Vec::new(),
             definition: None,
             also: Vec::new(),
+            note: None,
             terms: Vec::new(),
         };
         let mut fields = Reader::new(bytes);
@@ -303,6 +328,7 @@ impl Record {
                         1 => RecordKind::Past,
                         2 => RecordKind::Definition,
                         3 => RecordKind::Also,
+                        4 => RecordKind::Note,
                         other => return Err(Error::Undecodable(format!("record kind {other} is unknown"))),
                     }
                 }
@@ -315,6 +341,11 @@ impl Record {
                     record.count = r.u32()?;
                     record.cause.origin = r.text()?.into();
                     record.cause.depth = r.u8()?;
+                }
+                tag::WHO => record.who = r.text()?.into(),
+                tag::NOTE => {
+                    record.note =
+                        Some(Note { what: r.text()?.into(), subject: r.text()?.into(), details: r.raw()?.into() });
                 }
                 tag::ENTITY => {
                     record.entity = r.u32()?;

@@ -39,9 +39,11 @@ pub enum Space {
     Requests,
     /// Instances of History put together: the key of the first → many of them, column by column.
     Blocks,
+    /// tenant | part | level | number → entries of the trail, their details, and the tree over them.
+    Trail,
 }
 
-const SPACES: [Space; 10] = [
+const SPACES: [Space; 11] = [
     Space::Meta,
     Space::Tenants,
     Space::Terms,
@@ -52,6 +54,7 @@ const SPACES: [Space; 10] = [
     Space::Outbox,
     Space::Requests,
     Space::Blocks,
+    Space::Trail,
 ];
 
 impl Space {
@@ -80,6 +83,7 @@ impl Space {
             Self::Outbox => "outbox",
             Self::Requests => "requests",
             Self::Blocks => "blocks",
+            Self::Trail => "trail",
         }
     }
 }

@@ -25,6 +25,7 @@ fn record(seq: u64, request: u128) -> Record {
         seq,
         kind: RecordKind::Also,
         time: Time::from_micros(seq as i64 * 1_000),
+        who: Arc::from("test"),
         cause: Cause { request, origin: "test".into(), depth: 0 },
         index: 0,
         count: 1,
@@ -36,6 +37,7 @@ fn record(seq: u64, request: u128) -> Record {
         touched: Vec::new(),
         definition: None,
         also: Vec::new(),
+        note: None,
         terms: Vec::new(),
     }
 }

@@ -1,29 +1,69 @@
 //! Who may: the only room that issues permits.
 //!
-//! A tenant and a purpose come in; a permit goes out. **Until identity exists there is exactly one
-//! issuer, and it is in plain sight: the local operator, who may do everything in every tenant.**
-//! Nobody is asked who they are, so whoever reaches the socket is the operator; `serve` therefore
-//! refuses every address but loopback ([`listen_allowed`]).
+//! A token, a tenant and a purpose come in; a permit goes out. What somebody may is decided by the
+//! policies of the tenant, once for each holder and purpose, and kept until one of them changes.
+//! Without identities (`--auth off`) there is exactly one issuer, and it is in plain sight: the local
+//! operator, who may do everything in every tenant; `serve` then refuses every address but loopback.
+//!
+//! Tokens and policies are definitions in the journal. Their bodies are written and read here; whoever
+//! changed one hands it in again ([`Trust::learn`]) before answering, so that nothing is decided by
+//! what was before.
 
+pub mod decide;
+mod policy;
+mod principal;
+mod residual;
+mod token;
+pub mod trail;
+pub mod words;
+
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use city_model::permit::Grant;
-use city_model::{AttributeMask, Mint, Permit, Right, TenantName, Time};
+use city_model::{DefinitionKind, Mint, Owner, Permit, PermitSource, Powers, TenantName, Time};
+use parking_lot::{Mutex, RwLock};
+
+pub use decide::{Policies, PolicyError};
+pub use policy::StoredPolicy;
+pub use principal::{PUBLIC, Principal, Role};
+pub use token::{NewToken, StoredToken, TokenError, TokenRequest, principal_id, random_secret};
 
 /// A permit outlives the request that asked for it by no more than this.
 pub const PERMIT_SECONDS: i64 = 60;
+/// Decisions that are kept, at most; beyond, all are made again.
+pub const DECISIONS_MAX: usize = 10_000;
 
 /// How the local operator is called in permits and records.
 pub const LOCAL_OPERATOR: &str = "local-operator";
+/// What the local operator's token begins with; the rest is a secret of this run of the server.
+pub const OPERATOR_PREFIX: &str = "rko_";
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error(
-        "Listening on {address} is refused: there are no identities yet, so everyone who reaches this address could read and change everything. Listen on 127.0.0.1:{port} or [::1]:{port}, and let a proxy or an ssh tunnel that checks who is there lead to it.",
+        "Listening on {address} with --auth off is refused: everyone who reaches this address could read and change everything. Listen on 127.0.0.1:{port} or [::1]:{port}, or leave --auth off out.",
         port = address.port()
     )]
     NotLoopback { address: SocketAddr },
+    #[error("Nothing here is open to everybody. Send a token: Authorization: Bearer rk_…")]
+    NobodyKnown,
+    #[error("This token is not known, was taken back, or has ended. Ask an administrator for a new one.")]
+    NotKnown,
+    #[error("This token is for another tenant; leave NGSILD-Tenant out, or name the token's own.")]
+    OtherTenant,
+    #[error("This token is not for the purpose {named}; it is for {own}.")]
+    OtherPurpose { named: String, own: String },
+    #[error("{0}")]
+    Policy(#[from] PolicyError),
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    #[error("{0}")]
+    Words(#[from] words::WordsError),
+    #[error("The stored {what} {id} cannot be read: {why}")]
+    Stored { what: &'static str, id: Box<str>, why: String },
 }
 
 impl Error {
@@ -32,21 +72,80 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotLoopback { .. } => "TRU-001",
+            Self::NobodyKnown => "TRU-002",
+            Self::NotKnown => "TRU-003",
+            Self::OtherTenant => "TRU-004",
+            Self::OtherPurpose { .. } => "TRU-005",
+            Self::Policy(_) => "TRU-006",
+            Self::Token(_) => "TRU-007",
+            Self::Words(_) => "TRU-008",
+            Self::Stored { .. } => "TRU-009",
         }
     }
 }
 
+/// Whether those who ask must say who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    /// Whoever reaches the socket is the local operator.
+    Open,
+    /// A token says who asks. The digest is of the local operator's, a new one for each run of the server.
+    Closed { operator_digest: String },
+}
+
+impl Gate {
+    /// Lets in whoever has this secret as the local operator.
+    #[must_use]
+    pub fn closed(operator_secret: &str) -> Self {
+        Self::Closed { operator_digest: token::digest(operator_secret) }
+    }
+}
+
 /// Holds the process's mint. The clock comes in with each question.
-#[derive(Debug)]
 pub struct Trust {
     mint: Mint,
+    gate: Gate,
     epoch: AtomicU64,
+    known: RwLock<Known>,
+    /// By tenant, holder and purpose, of the present epoch.
+    decisions: Mutex<HashMap<Asked, Arc<Powers>>>,
+    all: Arc<Powers>,
+    roles: Policies,
+}
+
+type Asked = (TenantName, Arc<str>, Option<Box<str>>);
+
+#[derive(Default)]
+struct Known {
+    policies: HashMap<TenantName, Policies>,
+    tokens: HashMap<Box<str>, Arc<KnownToken>>,
+}
+
+struct KnownToken {
+    tenant: TenantName,
+    stored: StoredToken,
+    principal: Principal,
+    used_at_micros: AtomicI64,
+}
+
+/// Who was recognised, and in which tenant they are.
+enum Caller {
+    LocalOperator,
+    Principal(Principal),
 }
 
 impl Trust {
     #[must_use]
-    pub fn new(mint: Mint) -> Self {
-        Self { mint, epoch: AtomicU64::new(0) }
+    pub fn new(mint: Mint, gate: Gate) -> Self {
+        Self {
+            mint,
+            gate,
+            epoch: AtomicU64::new(0),
+            known: RwLock::default(),
+            decisions: Mutex::default(),
+            all: Arc::new(Powers::all()),
+            roles: Policies::default(),
+        }
     }
 
     /// Permits of an earlier epoch are no longer to be honoured.
@@ -55,23 +154,185 @@ impl Trust {
         self.epoch.load(Ordering::SeqCst)
     }
 
-    /// Every right in one tenant, without filter or mask, for [`PERMIT_SECONDS`].
     #[must_use]
-    pub fn issue_local_operator(&self, tenant: &TenantName, purpose: Option<&str>, now: Time) -> Permit {
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Takes in a definition as it stands now; `None` where it is gone.
+    pub fn learn(&self, tenant: &TenantName, kind: DefinitionKind, id: &str, body: Option<&[u8]>) -> Result<(), Error> {
+        let stored =
+            |what, error: &dyn std::fmt::Display| Error::Stored { what, id: id.into(), why: error.to_string() };
+        let mut known = self.known.write();
+        match (kind, body) {
+            (DefinitionKind::Policy, Some(body)) => {
+                let policy = StoredPolicy::parse(body).map_err(|error| stored("policy", &error))?;
+                let policies = known.policies.entry(tenant.clone()).or_insert_with(|| self.roles.clone());
+                policies.insert(id, &policy.cedar)?;
+            }
+            (DefinitionKind::Policy, None) => {
+                if let Some(policies) = known.policies.get_mut(tenant) {
+                    policies.remove(id);
+                }
+            }
+            (DefinitionKind::Token, Some(body)) => {
+                let kept: StoredToken = serde_json::from_slice(body).map_err(|error| stored("token", &error))?;
+                let principal = kept.principal(id, tenant);
+                let used_at_micros = AtomicI64::new(i64::MIN);
+                let token = KnownToken { tenant: tenant.clone(), stored: kept, principal, used_at_micros };
+                known.tokens.insert(id.into(), Arc::new(token));
+            }
+            (DefinitionKind::Token, None) => drop(known.tokens.remove(id)),
+            _ => return Ok(()),
+        }
+        // Under the lock that decisions read with: none that began before is kept after.
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.decisions.lock().clear();
+        Ok(())
+    }
+
+    /// The permit of whoever sends this token, or none.
+    pub fn issue(
+        &self,
+        bearer: Option<&str>,
+        tenant: Option<&TenantName>,
+        purpose: Option<&str>,
+        now: Time,
+    ) -> Result<Permit, Error> {
+        let principal = match self.recognise(bearer, tenant, now)? {
+            Caller::LocalOperator => {
+                let tenant = tenant.cloned().unwrap_or_else(TenantName::default_tenant);
+                return Ok(self.permit(tenant, LOCAL_OPERATOR.into(), purpose, Arc::clone(&self.all), now));
+            }
+            Caller::Principal(principal) => principal,
+        };
+        let purpose = principal
+            .purpose(purpose)
+            .map_err(|not| Error::OtherPurpose { named: not.named, own: not.own.join(", ") })?;
+        let powers = self.decide(&principal, purpose);
+        if bearer.is_none() && powers.are_none() {
+            return Err(Error::NobodyKnown);
+        }
+        Ok(self.permit(principal.tenant.clone(), Arc::clone(&principal.id), purpose, powers, now))
+    }
+
+    fn recognise(&self, bearer: Option<&str>, tenant: Option<&TenantName>, now: Time) -> Result<Caller, Error> {
+        let Gate::Closed { operator_digest } = &self.gate else { return Ok(Caller::LocalOperator) };
+        let Some(text) = bearer else {
+            return Ok(Caller::Principal(Principal::public(
+                tenant.cloned().unwrap_or_else(TenantName::default_tenant),
+            )));
+        };
+        if let Some(secret) = text.strip_prefix(OPERATOR_PREFIX) {
+            // Digests are compared, so the time that takes tells nothing of the secret.
+            return if token::digest(secret) == *operator_digest {
+                Ok(Caller::LocalOperator)
+            } else {
+                Err(Error::NotKnown)
+            };
+        }
+        let (id, secret) = token::split(text).ok_or(Error::NotKnown)?;
+        let token = self.known.read().tokens.get(id).cloned().ok_or(Error::NotKnown)?;
+        if !token.stored.has_secret(secret) || now >= token.stored.expires_at() {
+            return Err(Error::NotKnown);
+        }
+        if tenant.is_some_and(|named| *named != token.tenant) {
+            return Err(Error::OtherTenant);
+        }
+        token.used_at_micros.fetch_max(now.as_micros(), Ordering::Relaxed);
+        Ok(Caller::Principal(token.principal.clone()))
+    }
+
+    fn decide(&self, principal: &Principal, purpose: Option<&str>) -> Arc<Powers> {
+        let asked: Asked = (principal.tenant.clone(), Arc::clone(&principal.id), purpose.map(Into::into));
+        if let Some(powers) = self.decisions.lock().get(&asked) {
+            return Arc::clone(powers);
+        }
+        let known = self.known.read();
+        let policies = known.policies.get(&principal.tenant).unwrap_or(&self.roles);
+        let powers = Arc::new(policies.decide(principal, purpose));
+        let mut decisions = self.decisions.lock();
+        if decisions.len() >= DECISIONS_MAX {
+            decisions.clear();
+        }
+        decisions.insert(asked, Arc::clone(&powers));
+        powers
+    }
+
+    fn permit(
+        &self,
+        tenant: TenantName,
+        who: Arc<str>,
+        purpose: Option<&str>,
+        powers: Arc<Powers>,
+        now: Time,
+    ) -> Permit {
         self.mint.issue(Grant {
-            tenant: tenant.clone(),
-            who: LOCAL_OPERATOR.into(),
+            tenant,
+            who,
             purpose: purpose.map(Into::into),
-            rights: vec![Right::Read, Right::Write, Right::Define],
-            filter: None,
-            mask: AttributeMask::All,
+            powers,
             epoch: self.epoch(),
             expires_at: now.plus_micros(PERMIT_SECONDS * 1_000_000),
         })
     }
+
+    /// What somebody may do: for `explain`, which asks about others.
+    #[must_use]
+    pub fn powers_of(&self, principal: &Principal, purpose: Option<&str>) -> (Arc<Powers>, Vec<Box<str>>) {
+        let powers = self.decide(principal, purpose);
+        let known = self.known.read();
+        (powers, known.policies.get(&principal.tenant).unwrap_or(&self.roles).about(principal))
+    }
+
+    /// The holder of a token, as policies see them.
+    #[must_use]
+    pub fn find_principal(&self, tenant: &TenantName, who: &str) -> Option<Principal> {
+        if who == PUBLIC {
+            return Some(Principal::public(tenant.clone()));
+        }
+        let known = self.known.read();
+        let token = known.tokens.get(who.strip_prefix("token:")?)?;
+        (token.tenant == *tenant).then(|| token.principal.clone())
+    }
+
+    /// When a token was used last since the server started.
+    #[must_use]
+    pub fn used_at(&self, token_id: &str) -> Option<Time> {
+        let used = self.known.read().tokens.get(token_id)?.used_at_micros.load(Ordering::Relaxed);
+        (used != i64::MIN).then(|| Time::from_micros(used))
+    }
 }
 
-/// May the server listen here? Only where nobody but this machine's own users can knock.
+impl PermitSource for Trust {
+    fn permit_of(&self, tenant: &TenantName, owner: Option<&Owner>, now: Time) -> Option<Permit> {
+        // What was made before there were identities, the local operator made.
+        let (who, purpose) = match owner {
+            Some(owner) => (&*owner.who, owner.purpose.as_deref()),
+            None => (LOCAL_OPERATOR, None),
+        };
+        if who == LOCAL_OPERATOR {
+            return Some(self.permit(tenant.clone(), who.into(), purpose, Arc::clone(&self.all), now));
+        }
+        let principal = self.find_principal(tenant, who)?;
+        if let Some(id) = who.strip_prefix("token:") {
+            let ended = self.known.read().tokens.get(id).is_none_or(|token| now >= token.stored.expires_at());
+            if ended {
+                return None;
+            }
+        }
+        let powers = self.decide(&principal, principal.purpose(purpose).ok()?);
+        Some(self.permit(tenant.clone(), who.into(), purpose, powers, now))
+    }
+}
+
+impl std::fmt::Debug for Trust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Trust(epoch {})", self.epoch())
+    }
+}
+
+/// May the server listen here without asking who is there? Only where nobody but this machine's own users can knock.
 pub fn listen_allowed(address: SocketAddr) -> Result<(), Error> {
     // An IPv4 loopback address written inside IPv6 is one too.
     match address.ip().to_canonical().is_loopback() {
@@ -85,22 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_local_operator_may_everything_in_the_named_tenant_for_a_minute() {
-        let trust = Trust::new(Mint::take().unwrap());
-        let tenant = TenantName::default_tenant();
-        let permit = trust.issue_local_operator(&tenant, Some("operation"), Time::from_micros(5));
-        assert_eq!((permit.tenant(), permit.who(), permit.purpose()), (&tenant, LOCAL_OPERATOR, Some("operation")));
-        assert_eq!(permit.epoch(), trust.epoch());
-        let end = Time::from_micros(5 + PERMIT_SECONDS * 1_000_000);
-        for right in [Right::Read, Right::Write, Right::Define] {
-            assert!(permit.check(right, end).is_ok());
-            assert!(permit.check(right, end.plus_micros(1)).is_err());
-        }
-        assert!(permit.filter().is_none() && permit.mask().allows("anything"));
-    }
-
-    #[test]
-    fn only_loopback_may_be_listened_on() {
+    fn without_identities_only_loopback_may_be_listened_on() {
         for address in ["127.0.0.1:9090", "127.8.0.1:1", "[::1]:9090", "[::ffff:127.0.0.1]:9090"] {
             assert_eq!(listen_allowed(address.parse().unwrap()), Ok(()), "{address}");
         }

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use city_action::Action;
-use city_context::{Context, OpenReport};
+use city_context::{Context, OpenReport, definitions_of};
 use city_history::{History, Policy as Retention};
-use city_model::Mint;
+use city_model::{DefinitionKind, Mint, PermitSource};
 use city_ngsi_ld::{ContextDocument, ContextStore};
 use city_outbound::{Outbound, Policy};
 use city_serve::City;
-use city_serve::city::Readers;
+use city_serve::city::{Learning, Readers};
 use city_sql::Sql;
 use city_store::journal::Limits;
 use city_store::{Clock, DiskWatch, Folder, FolderDisk, View};
-use city_trust::Trust;
+use city_trust::trail::Trail;
+use city_trust::trail::note::Signer;
+use city_trust::{Gate, OPERATOR_PREFIX, Trust};
 
 /// An open city. What it holds is closed in the order of the fields: the lock goes last.
 pub struct OpenCity {
@@ -24,12 +26,25 @@ pub struct OpenCity {
     _folder: Folder,
 }
 
+/// Whether those who ask must say who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Auth {
+    On,
+    Off,
+}
+
+/// The file in `keys/` with the local operator's token.
+pub const OPERATOR_TOKEN: &str = "operator.token";
+/// The file in `keys/` that signs the trail.
+const TRAIL_KEY: &str = "trail.key";
+
 pub struct Settings {
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     /// How long the past is kept, and how exactly.
     pub retention: Retention,
     pub outbound: Policy,
+    pub auth: Auth,
     /// `URL=FILE`: contexts that are known without asking the network.
     pub contexts: Vec<String>,
 }
@@ -49,15 +64,21 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let contexts = Arc::new(load_contexts(&settings.contexts)?);
     let outbound = Outbound::new(settings.outbound);
     let watch = DiskWatch::open(Arc::clone(&view), context.journal().clone(), settings.limits.reserve_bytes)?;
-    let history = Arc::new(History::start(view, context.journal().clone(), Arc::clone(&clock), settings.retention)?);
-    let action = Action::start(Arc::clone(&context), Arc::clone(&contexts), outbound.clone())?;
+    let history =
+        Arc::new(History::start(Arc::clone(&view), context.journal().clone(), Arc::clone(&clock), settings.retention)?);
     let mint = Mint::take().context("This process has opened a city before")?;
+    let trust = Arc::new(open_trust(mint, settings.auth, &folder, &context)?);
+    let trail = open_trail(&folder, &view, &context)?;
+    let permits = Arc::clone(&trust) as Arc<dyn PermitSource>;
+    let action = Action::start(Arc::clone(&context), Arc::clone(&contexts), outbound.clone(), permits)?;
     let city = City {
         action,
         sql: Sql::new(Arc::clone(&context), Arc::clone(&history)),
         history,
         context,
-        trust: Trust::new(mint),
+        trust,
+        trail,
+        learning: Learning::default(),
         contexts,
         outbound,
         clock,
@@ -65,6 +86,44 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
         readers: Readers::default(),
     };
     Ok(OpenCity { city: Arc::new(city), report, _folder: folder })
+}
+
+/// With the tokens and policies of all tenants. Where those who ask must say who they are, the local
+/// operator's token of this run is left in the data folder: who can read that can read everything.
+fn open_trust(mint: Mint, auth: Auth, folder: &Folder, context: &Context) -> Result<Trust> {
+    let gate = match auth {
+        Auth::Off => Gate::Open,
+        Auth::On => {
+            let secret = city_trust::random_secret()?;
+            let path = folder.write_key(OPERATOR_TOKEN, format!("{OPERATOR_PREFIX}{secret}\n").as_bytes())?;
+            tracing::info!(path = %path.display(), "the local operator's token of this run");
+            Gate::closed(&secret)
+        }
+    };
+    let trust = Trust::new(mint, gate);
+    for space in context.tenants().list() {
+        for kind in [DefinitionKind::Policy, DefinitionKind::Token] {
+            for (id, body) in definitions_of(&space, kind) {
+                trust.learn(&space.name, kind, &id, Some(&body))?;
+            }
+        }
+    }
+    Ok(trust)
+}
+
+/// The trail, with the key that signs it: made once, and the same from then on.
+fn open_trail(folder: &Folder, view: &Arc<View>, context: &Context) -> Result<Trail> {
+    let kept = match folder.find_key(TRAIL_KEY)? {
+        Some(kept) => kept,
+        None => {
+            let kept = Signer::generate().context("The system gives no random numbers for a key")?;
+            folder.write_key(TRAIL_KEY, &kept)?;
+            kept
+        }
+    };
+    let signer = Signer::from_kept(&kept)
+        .with_context(|| format!("{} is no key of this program", folder.key_path(TRAIL_KEY).display()))?;
+    Ok(Trail::start(Arc::clone(view), context.journal().clone(), signer)?)
 }
 
 /// Opens the state. The engine asserts what its own files hold, and may panic once more while it gives

@@ -37,6 +37,12 @@ pub enum Command {
     Query(crate::query::Options),
     /// Ask in SQL, over what is and what was
     Sql(crate::sql::Options),
+    /// Tokens of programs and devices: make, list, take back
+    Token(crate::token::Options),
+    /// Who may what: add a policy in words, list, explain, remove
+    Policy(crate::policy::Options),
+    /// The trail: what was done, by whom, and whether it is still what it was
+    Audit(crate::audit::Options),
     /// Look after subscriptions: how they fare, what was given up, send it again
     Subscriptions(crate::subscriptions::Options),
     /// Take back the deletion of an entity
@@ -74,6 +80,15 @@ pub struct ServerOptions {
     /// @context of the names in this command, as a URL
     #[arg(long, env = "RENKEI_CONTEXT_URL", value_name = "URL")]
     pub context: Option<String>,
+    /// Token that says who asks; better in the variable, where no list of processes shows it
+    #[arg(long, env = "RENKEI_TOKEN", value_name = "TOKEN", hide_env_values = true, conflicts_with = "token_file")]
+    pub token: Option<String>,
+    /// File with the token, such as DATA/keys/operator.token beside a server of your own
+    #[arg(long, env = "RENKEI_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<std::path::PathBuf>,
+    /// For which purpose it is asked
+    #[arg(long = "for", env = "RENKEI_PURPOSE", value_name = "PURPOSE")]
+    pub purpose: Option<String>,
     /// Answer as JSON, for programs
     #[arg(long, env = "RENKEI_JSON")]
     pub json: bool,

@@ -52,6 +52,15 @@ impl Client {
         if let Some(tenant) = &options.tenant {
             headers.insert("ngsild-tenant", HeaderValue::try_from(tenant).context("--tenant is not plain ASCII")?);
         }
+        if let Some(token) = token(options)? {
+            let mut bearer =
+                HeaderValue::try_from(format!("Bearer {token}")).context("The token is not plain ASCII")?;
+            bearer.set_sensitive(true);
+            headers.insert(http::header::AUTHORIZATION, bearer);
+        }
+        if let Some(purpose) = &options.purpose {
+            headers.insert("renkei-purpose", HeaderValue::try_from(purpose).context("--purpose is not plain ASCII")?);
+        }
         if let Some(url) = &options.context {
             let link = format!("<{url}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"");
             headers.insert("link", HeaderValue::try_from(link).context("--context is not a URL")?);
@@ -91,6 +100,10 @@ impl Client {
         bail!("The server at {} stayed busy", self.caller.base)
     }
 
+    pub fn delete(&self, path: &str) -> Result<()> {
+        good(self.block_on(self.caller.call(Method::DELETE, path, Bytes::new(), None))?).map(drop)
+    }
+
     pub fn post(&self, path: &str, body: impl Into<Bytes>, content_type: &'static str) -> Result<Answer> {
         self.block_on(self.caller.call(Method::POST, path, body.into(), Some(content_type)))
     }
@@ -103,6 +116,14 @@ impl Client {
     pub fn post_json(&self, path: &str, body: &Value) -> Result<Value> {
         json(&good(self.post(path, body.to_string(), "application/json")?)?)
     }
+}
+
+/// The token of the flag, or of the file that it names.
+fn token(options: &ServerOptions) -> Result<Option<String>> {
+    let Some(file) = &options.token_file else { return Ok(options.token.clone()) };
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("The token's file {} cannot be read", file.display()))?;
+    Ok(Some(text.trim().to_owned()))
 }
 
 impl Caller {
@@ -148,7 +169,13 @@ pub fn good(answer: Answer) -> Result<Answer> {
     if answer.is_success() {
         return Ok(answer);
     }
-    bail!("The server answered {}: {}", answer.status, detail(&answer))
+    let advice = match answer.status {
+        401 => {
+            "\nSay who you are: --token-file FILE, or RENKEI_TOKEN. Beside a server of your own, DATA/keys/operator.token is the operator's."
+        }
+        _ => "",
+    };
+    bail!("The server answered {}: {}{advice}", answer.status, detail(&answer))
 }
 
 /// The detail of a problem answer.

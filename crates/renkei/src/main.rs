@@ -1,6 +1,7 @@
 //! The City OS in one binary. What each command does stands in the module of its name; here is
 //! the table of contents.
 
+mod audit;
 mod backup;
 mod bench;
 mod city;
@@ -15,12 +16,14 @@ mod log_file;
 #[cfg(test)]
 #[path = "../../../fuzz/src/mutate.rs"]
 mod mutate;
+mod policy;
 mod query;
 mod reference;
 mod restore;
 mod serve;
 mod sql;
 mod subscriptions;
+mod token;
 mod undelete;
 
 use std::process::ExitCode;
@@ -81,6 +84,9 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Query(options) => query::run(&options),
         Command::Sql(options) => sql::run(&options),
         Command::Subscriptions(options) => subscriptions::run(&options),
+        Command::Token(options) => token::run(&options),
+        Command::Policy(options) => policy::run(&options),
+        Command::Audit(options) => audit::run(&options),
         Command::Undelete(options) => undelete::run(&options),
         Command::Backup(options) => backup::run(&options),
         Command::Restore(options) => restore::run(&options),

@@ -11,34 +11,36 @@ use city_history::{Policy as Retention, Thinning};
 use city_model::Period;
 use city_outbound::{Pattern, Policy};
 use city_serve::files::{connections_within, open_files_granted};
-use city_serve::{City, Frame, Limits, Metering, Operation, Phase, Ready, Server};
+use city_serve::{City, Frame, Limits, Metering, Operation, Phase, Ready, Server, by_permit};
 use city_store::SystemClock;
 use city_store::journal::Limits as JournalLimits;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::Outcome;
-use crate::city::{OpenCity, Settings, open};
+use crate::city::{Auth, OpenCity, Settings, open};
 use crate::cli::DEFAULT_ADDRESS;
 use crate::log_file::{self, LogFile};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
   renkei serve --data ./city
+  renkei serve --data ./city --auth off         everyone on this machine may do everything
   renkei serve --data ./city --listen 127.0.0.1:9000 --outbound-allow hooks.example.org
   renkei --config /etc/renkei.toml serve
   renkei serve --data ./city --log-file ./renkei.log --log-format json
 
-It prints `ready http://HOST:PORT` when it answers, and ends on SIGINT or SIGTERM.")]
+It prints `ready http://HOST:PORT` when it answers, and ends on SIGINT or SIGTERM. The local operator's token
+of this run stands in DIR/keys/operator.token: renkei token create --token-file DIR/keys/operator.token --role …")]
 pub struct Options {
     /// Folder that keeps everything; made if it is not there
     #[arg(long, env = "RENKEI_DATA_DIR", value_name = "DIR")]
     pub data: PathBuf,
-    /// Address to listen on; until there are identities, loopback only
+    /// Address to listen on; with --auth off loopback only
     #[arg(long, env = "RENKEI_LISTEN", value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
     pub listen: SocketAddr,
-    /// Whether to ask who is there; there is nobody to ask yet, so only off is possible
-    #[arg(long, env = "RENKEI_AUTH", value_parser = ["off"], default_value = "off")]
-    pub auth: String,
+    /// Whether those who ask must say who they are; off lets everyone on this machine do everything
+    #[arg(long, env = "RENKEI_AUTH", value_enum, default_value_t = Auth::On)]
+    pub auth: Auth,
     /// Where notifications and @context fetches may go: host, *.host, network or address, with :port if need be
     #[arg(long, env = "RENKEI_OUTBOUND_ALLOW", value_delimiter = ',', value_name = "PATTERN")]
     pub outbound_allow: Vec<Pattern>,
@@ -107,7 +109,9 @@ fn thinning(text: &str) -> Result<Thinning, String> {
 
 pub fn run(options: &Options) -> Result<Outcome> {
     start_logging(&options.log, &options.log_format, options.log_file()?)?;
-    city_trust::listen_allowed(options.listen)?;
+    if options.auth == Auth::Off {
+        city_trust::listen_allowed(options.listen)?;
+    }
     let metering = Metering::install().context("Metrics cannot be set up")?;
     let runtime = runtime()?;
     let started = Instant::now();
@@ -116,6 +120,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
         limits: options.journal_limits(),
         retention: Retention { keep: options.history_keep, thin: options.history_thin },
         outbound: Policy { allow: options.outbound_allow.clone(), ..Policy::default() },
+        auth: options.auth,
         contexts: options.context_file.clone(),
     };
     // Deliveries and the socket belong to the runtime from here on.
@@ -181,7 +186,7 @@ impl Serving {
         let ready = Ready::default();
         let mut operations = doors(&ready, metering);
         operations.extend(more);
-        let frame = Frame::new(&operations, Arc::clone(&opened.city), limits)?;
+        let frame = Frame::new(&operations, Arc::clone(&opened.city), limits, by_permit())?;
         // Binding registers with the runtime's reactor.
         let server = Server::bind(listen)?;
         ready.set(Phase::Ready);
@@ -214,6 +219,8 @@ pub fn doors(ready: &Ready, metering: &Metering) -> Vec<Operation<Arc<City>>> {
     operations.extend(city_serve::ngsi_ld::operations());
     operations.extend(city_serve::ops::operations());
     operations.extend(city_serve::sql::operations());
+    operations.extend(city_serve::trust::operations());
+    operations.extend(city_serve::audit::operations());
     operations
 }
 
@@ -223,6 +230,7 @@ async fn watch_gauges(city: Arc<City>) {
         metrics::gauge!("renkei_journal_bytes").set(city.context.journal().bytes() as f64);
         metrics::gauge!("renkei_follower_behind", "follower" => "history").set(city.history.behind() as f64);
         metrics::gauge!("renkei_follower_behind", "follower" => "matcher").set(city.action.behind() as f64);
+        metrics::gauge!("renkei_follower_behind", "follower" => "trail").set(city.trail.behind() as f64);
         let entities: u64 = city.context.tenants().list().iter().map(|space| space.index.read().alive().len()).sum();
         metrics::gauge!("renkei_entities").set(entities as f64);
         // Without it only the doctor's forecast of the disk is poorer.

@@ -101,7 +101,7 @@ fn list(server: &ServerOptions) -> Result<Outcome> {
     Ok(Outcome::Ok)
 }
 
-fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("-")
 }
 

@@ -26,7 +26,7 @@ const ROOMS: &[(&str, u8, &str)] = &[
     ("city-outbound", 1, "connects to the outside"),
     ("city-context", 2, "changes current state; gives a change its place in the order"),
     ("city-history", 2, "holds the past"),
-    ("city-trust", 2, "issues permits"),
+    ("city-trust", 2, "issues permits; writes the trail"),
     ("city-ingest", 3, "decodes files and maps rows; opens no file itself"),
     ("city-sql", 3, "read-only SQL over what is and was; opens nothing"),
     ("city-action", 3, "decides that an effect leaves; keeps the outbox"),
@@ -41,7 +41,8 @@ const KEPT_LIBRARIES: &[(&str, &[&str], &str)] = &[
     ("fjall", &["city-store"], "state lies under the room that keeps the journal beside it"),
     ("rustix", &["city-store", "city-serve"], "free space of the disk; how many sockets may be open"),
     ("lz4_flex", &["city-store"], "how a backup is pressed is part of its format"),
-    ("ring", &["renkei"], "the manifest of a backup; TLS brings its own"),
+    ("ring", &["city-trust", "renkei"], "secrets, the trail and its key; the manifest of a backup"),
+    ("cedar-policy", &["city-trust"], "who may is decided in one room"),
     ("hyper-rustls", &["city-outbound"], "who connects outside is in one place, behind one allow-list"),
     ("datafusion", &["city-sql"], "the query engine sees only the tables that the permit shows"),
     ("axum", &["city-serve"], "doors are in one list"),
@@ -61,7 +62,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("city-model", &["serde", "serde_json", "tokio", "bytes", "http", "tracing", "metrics", "parking_lot"]),
     ("city-ngsi-ld", &["tokio", "http", "hyper", "bytes", "tracing", "metrics"]),
     ("city-ingest", &["tokio", "http", "hyper"]),
-    ("city-trust", &["tokio", "serde_json"]),
+    ("city-trust", &["tokio", "http", "hyper"]),
 ];
 
 /// Words that reach the disk, and the files that may say them.
@@ -75,6 +76,8 @@ const DISK_FILES: &[(&str, &str)] = &[
     ("renkei/src/log_file.rs", "the file that --log-file names"),
     ("renkei/src/import.rs", "the files that a person names, and their rejects"),
     ("renkei/src/export.rs", "the file that a person names with --out"),
+    ("renkei/src/audit.rs", "the folder that an exported trail is written into and verified from"),
+    ("renkei/src/client.rs", "the file that --token-file names"),
     ("renkei/src/backup/shelf.rs", "the folder of backups that a person names"),
     ("renkei/src/demo/mod.rs", "the temporary folder of a demo without --data"),
     ("renkei/src/bench/process.rs", "/proc of the measured server"),

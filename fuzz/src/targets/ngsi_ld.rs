@@ -341,7 +341,9 @@ pub fn query_body(bytes: &[u8]) {
 
 pub fn subscription(bytes: &[u8]) {
     let now = Time::from_micros(1_750_000_000_000_000);
-    let Ok(subscription) = parse_subscription(bytes, terms(), "urn:ngsi-ld:Subscription:new", now) else { return };
+    let Ok(subscription) = parse_subscription(bytes, terms(), "urn:ngsi-ld:Subscription:new", now, None) else {
+        return;
+    };
     let kept = stored(&subscription);
     assert_bounded(kept.as_bytes(), bytes);
     let again = from_stored(kept).unwrap_or_else(|error| panic!("{error}, in {kept}"));

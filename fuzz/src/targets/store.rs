@@ -56,6 +56,7 @@ fn sample(seq: u64) -> Record {
         seq,
         kind: RecordKind::State,
         time: Time::from_micros(1_750_000_000_000_000),
+        who: "token:1".into(),
         cause: Cause { request: u128::from(seq) << 64, origin: "fuzz".into(), depth: 1 },
         index: 0,
         count: 1,
@@ -71,6 +72,11 @@ fn sample(seq: u64) -> Record {
             change,
         }),
         also: vec![AlsoWrite { space: Space::Requests, key, value: None }],
+        note: Some(city_model::Note {
+            what: "a.b".into(),
+            subject: "c".into(),
+            details: bytes("{}").unwrap_or_default(),
+        }),
         terms: vec![(TermNo(1), "https://example.org/speed".into())],
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use city_context::{Context, OpenReport};
 use city_model::permit::Grant;
 use city_model::{
-    Applied, Attribute, AttributeMask, Cause, Change, Entity, EntityId, Instance, Kind, Mint, Name, Permit, Rejected,
-    Right, TenantName, Time, Value,
+    Applied, Attribute, Cause, Change, Entity, EntityId, Instance, Kind, Mint, Name, Permit, Powers, Rejected,
+    TenantName, Time, Value,
 };
 use city_store::faulty::FaultyDisk;
 use city_store::journal::Limits;
@@ -81,15 +81,17 @@ pub fn cause() -> Cause {
 }
 
 pub fn permit(tenant: &str) -> Permit {
+    permit_with(tenant, Powers::all())
+}
+
+pub fn permit_with(tenant: &str, powers: Powers) -> Permit {
     // The process makes its mint once; all tests of it share the one.
     static MINT: OnceLock<Mint> = OnceLock::new();
     MINT.get_or_init(|| Mint::take().unwrap()).issue(Grant {
         tenant: TenantName::parse(tenant).unwrap(),
         who: "test".into(),
         purpose: None,
-        rights: vec![Right::Read, Right::Write, Right::Define],
-        filter: None,
-        mask: AttributeMask::All,
+        powers: Arc::new(powers),
         epoch: 0,
         expires_at: Time::from_micros(i64::MAX),
     })

@@ -47,12 +47,9 @@ pub(super) fn write_collection<'e>(
     object.close();
 }
 
-/// Clause 4.5.16.1: the instance of the asked dataset, or the default one; hidden ones stay hidden.
+/// Clause 4.5.16.1: the instance of the asked dataset, or the default one.
 fn chosen_geometry<'e>(entity: &'e Entity, options: &RenderOptions) -> Option<&'e Geometry> {
     let name = options.geometry_property.as_ref().map_or(LOCATION, |name| name.as_str());
-    if !options.mask.allows(name) {
-        return None;
-    }
     let attribute = entity.find(name)?;
     let instance = match options.dataset_ids.as_slice() {
         [] => attribute.find(None),

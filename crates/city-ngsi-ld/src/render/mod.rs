@@ -5,7 +5,7 @@ mod geojson;
 
 use std::sync::LazyLock;
 
-use city_model::{AttributeMask, DatasetId, Entity, Instance, Name, Time};
+use city_model::{DatasetId, Entity, Instance, Name, Time};
 
 use crate::context::TermMap;
 use crate::json::{self, ObjectWriter};
@@ -26,7 +26,7 @@ pub enum Format {
 
 /// What of an entity is shown, and how.
 #[derive(Debug, Clone)]
-pub struct RenderOptions<'m> {
+pub struct RenderOptions {
     pub format: Format,
     /// Show createdAt and modifiedAt (clause 4.8).
     pub sys_attrs: bool,
@@ -46,13 +46,9 @@ pub struct RenderOptions<'m> {
     pub geometry_property: Option<Name>,
     /// Write the member `@context`.
     pub embed_context: bool,
-    /// Which attributes the reader may see at all.
-    pub mask: &'m AttributeMask,
 }
 
-static SEE_ALL: AttributeMask = AttributeMask::All;
-
-impl Default for RenderOptions<'_> {
+impl Default for RenderOptions {
     fn default() -> Self {
         Self {
             format: Format::Normalized,
@@ -65,19 +61,18 @@ impl Default for RenderOptions<'_> {
             geojson: false,
             geometry_property: None,
             embed_context: false,
-            mask: &SEE_ALL,
         }
     }
 }
 
-impl RenderOptions<'_> {
+impl RenderOptions {
     /// Whether a member other than an attribute shows.
     fn shows_member(&self, name: &str) -> bool {
         self.pick.as_ref().is_none_or(|pick| contains(pick, name)) && !contains(&self.omit, name)
     }
 
     fn shows_attribute(&self, name: &str) -> bool {
-        (self.attrs.is_empty() || contains(&self.attrs, name)) && self.shows_member(name) && self.mask.allows(name)
+        (self.attrs.is_empty() || contains(&self.attrs, name)) && self.shows_member(name)
     }
 
     pub(crate) fn shows_dataset(&self, dataset: Option<&DatasetId>) -> bool {

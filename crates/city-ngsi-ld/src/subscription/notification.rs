@@ -1,7 +1,7 @@
 //! What a subscriber receives (clauses 5.3.1, 5.8.6, 6.3.8).
 
 use city_model::subscription::{Accept, NotificationFormat, Trigger};
-use city_model::{Attribute, AttributeMask, Entity, Instance, Kind, Subscription, Time};
+use city_model::{Attribute, Entity, Instance, Kind, Subscription, Time};
 
 use crate::context::TermMap;
 use crate::json::{self, ObjectWriter};
@@ -32,7 +32,6 @@ pub fn render_notification(
     notified_at: Time,
     entities: &[NotifiedEntity],
     terms: &TermMap,
-    mask: &AttributeMask,
 ) -> Vec<u8> {
     let wanted = &subscription.notification;
     let options = RenderOptions {
@@ -47,7 +46,6 @@ pub fn render_notification(
         omit: wanted.omit.clone(),
         dataset_ids: wanted.datasets.clone(),
         geojson: wanted.endpoint.accept == Accept::GeoJson,
-        mask,
         ..RenderOptions::default()
     };
     let mut out = Vec::with_capacity(1_024);

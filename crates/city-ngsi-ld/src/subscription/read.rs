@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use city_model::name::is_uri;
 use city_model::subscription::{Accept, Endpoint, NotificationFormat, NotificationParams, Subscription, Trigger};
-use city_model::{Name, Query, Time};
+use city_model::{Name, Owner, Query, Time};
 use serde_json::value::RawValue;
 
 use crate::context::TermMap;
@@ -16,15 +16,22 @@ use crate::query::{parse_q_with, parse_scope_q, read_entity_selectors, read_geo_
 use crate::subscription::stored::{Kept, merged, write_document};
 use crate::subscription::{ENDPOINT_MS_MAX, RECEIVER_INFO_MAX, THROTTLING_S_MAX};
 
-/// A new subscription. `new_id` is taken where the document names no id.
-pub fn parse_subscription(body: &[u8], terms: &TermMap, new_id: &str, now: Time) -> Result<Subscription, Error> {
+/// A new subscription of an owner. `new_id` is taken where the document names no id.
+pub fn parse_subscription(
+    body: &[u8],
+    terms: &TermMap,
+    new_id: &str,
+    now: Time,
+    owner: Option<Owner>,
+) -> Result<Subscription, Error> {
     let members = object(body)?;
     let recording = terms.recording();
     let mut subscription = read(&members, &recording, new_id)?;
     check_expiry(&subscription, now)?;
-    let kept =
-        Kept { context: terms.spec().clone(), terms: recording.into_recorded(), created_at: now, modified_at: now };
+    let (context, names) = (terms.spec().clone(), recording.into_recorded());
+    let kept = Kept { context, terms: names, created_at: now, modified_at: now, owner };
     subscription.document = write_document(&members, &subscription.id, &kept);
+    subscription.owner = kept.owner;
     Ok(subscription)
 }
 
@@ -65,8 +72,11 @@ pub fn update_subscription(
     let recording = known.recording();
     let mut subscription = read(&members, &recording, &stored.id)?;
     check_expiry(&subscription, now)?;
-    let kept = Kept { context, terms: recording.into_recorded(), created_at: kept.created_at, modified_at: now };
+    // It goes on acting for whoever made it, whoever changes it.
+    let Kept { created_at, owner, .. } = kept;
+    let kept = Kept { context, terms: recording.into_recorded(), created_at, modified_at: now, owner };
     subscription.document = write_document(&members, &stored.id, &kept);
+    subscription.owner = kept.owner;
     Ok(subscription)
 }
 
@@ -179,6 +189,7 @@ pub(super) fn read(members: &Members, terms: &TermMap, new_id: &str) -> Result<S
     notification.datasets = datasets;
     Ok(Subscription {
         id,
+        owner: None,
         query,
         watched,
         triggers,

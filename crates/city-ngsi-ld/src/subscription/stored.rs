@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use city_model::{Name, Subscription, Time};
+use city_model::{Name, Owner, Subscription, Time};
 use serde_json::value::RawValue;
 
 use crate::context::{ContextSpec, TermMap};
@@ -20,6 +20,7 @@ pub(super) struct Kept {
     pub terms: BTreeMap<Box<str>, Name>,
     pub created_at: Time,
     pub modified_at: Time,
+    pub owner: Option<Owner>,
 }
 
 impl Kept {
@@ -37,9 +38,11 @@ impl Kept {
             }
         }
         let time = |key: &str| members.get(key).and_then(json::text).and_then(|text| Time::parse(&text));
+        let owner = members.get("owner").map(read_owner).transpose()?;
         Ok(Self {
             context,
             terms,
+            owner,
             created_at: time("createdAt").unwrap_or(Time::UNSET),
             modified_at: time("modifiedAt").unwrap_or(Time::UNSET),
         })
@@ -48,6 +51,14 @@ impl Kept {
     fn names(&self) -> TermMap {
         TermMap::from_names(self.context.clone(), self.terms.iter().map(|(term, name)| (&**term, name.clone())))
     }
+}
+
+fn read_owner(raw: &RawValue) -> Result<Owner, Error> {
+    let members = Members::of(raw)?;
+    let text = |key| members.get(key).and_then(json::text).map(|text| Box::from(&*text));
+    let who =
+        text("who").ok_or_else(|| Error::bad("owner", "names nobody in the stored document of a subscription"))?;
+    Ok(Owner { who, purpose: text("purpose") })
 }
 
 /// The members as accepted: what is read-only or said elsewhere left out.
@@ -86,6 +97,14 @@ pub(super) fn write_document(members: &Members, id: &str, kept: &Kept) -> Box<st
     terms.close();
     object.time("createdAt", kept.created_at);
     object.time("modifiedAt", kept.modified_at);
+    if let Some(owner) = &kept.owner {
+        let mut written = ObjectWriter::open(object.key("owner"));
+        written.text("who", &owner.who);
+        if let Some(purpose) = &owner.purpose {
+            written.text("purpose", purpose);
+        }
+        written.close();
+    }
     object.close();
     // The writers write UTF-8 only.
     String::from_utf8(out).unwrap_or_default().into()
@@ -153,6 +172,7 @@ pub fn from_stored(document: &str) -> Result<Subscription, Error> {
     let members = Members::of(accepted(document)?)?;
     let mut subscription = read(&members, &kept.names(), "")?;
     subscription.document = document.into();
+    subscription.owner = kept.owner;
     Ok(subscription)
 }
 

@@ -7,11 +7,12 @@ use axum::response::Response;
 use city_model::{Applied, Change, DatasetId, DatasetSelection, Name};
 use city_ngsi_ld::batch::render_update_result;
 use city_ngsi_ld::{Mode, parse_attribute_instances, parse_fragment};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::entities::apply_one;
 use super::request::{Ask, check_type, entity_id};
 use crate::body::WholeBody;
+use crate::caller::Caller;
 use crate::city::City;
 use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
@@ -37,12 +38,12 @@ fn update_result(ask: &Ask, applied: &Applied) -> Response {
 /// Implements 6.6.3.1 (5.6.3).
 pub async fn append_attributes(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let fragment = parse_fragment(&body, &entity_id(&path)?, &ask.terms, Mode::Fragment)?;
     check_type(&city, &ask, &fragment.id, &parameters)?;
     let overwrite = !options(&parameters).any(|option| option == "noOverwrite");
@@ -53,13 +54,13 @@ pub async fn append_attributes(
 /// Implements 6.6.3.2 (5.6.2).
 pub async fn update_attributes(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     parameters.only(&["type", "local"])?;
-    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let fragment = parse_fragment(&body, &entity_id(&path)?, &ask.terms, Mode::Fragment)?;
     check_type(&city, &ask, &fragment.id, &parameters)?;
     let applied = apply_one(&city, &ask, Change::Update(fragment)).await?;
@@ -69,13 +70,13 @@ pub async fn update_attributes(
 /// Implements 6.7.3.1 (5.6.4).
 pub async fn update_attribute(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     parameters.only(&["type", "local"])?;
-    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let (entity, attribute) = (entity_id(&path)?, attribute_name(&path, &ask)?);
     if attribute.as_str() == SCOPE {
         let detail = "The scope is no attribute and has no parts; send it whole with the entity (clause 5.6.4).";
@@ -94,12 +95,12 @@ pub async fn update_attribute(
 /// Implements 6.7.3.2 (5.6.5).
 pub async fn delete_attribute(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&["deleteAll", "datasetId", "type", "local"])?;
-    let ask = Ask::reading(&city, &headers, false).await?;
+    let ask = Ask::reading(&city, &caller, false).await?;
     let (entity, attribute) = (entity_id(&path)?, attribute_name(&path, &ask)?);
     let dataset = dataset_selection(&parameters)?;
     check_type(&city, &ask, &entity, &parameters)?;
@@ -110,13 +111,13 @@ pub async fn delete_attribute(
 /// Implements 6.7.3.3 (5.6.19).
 pub async fn replace_attribute(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     parameters.only(&["type", "local"])?;
-    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let (entity, attribute) = (entity_id(&path)?, attribute_name(&path, &ask)?);
     check_type(&city, &ask, &entity, &parameters)?;
     let instances = parse_attribute_instances(&body, &attribute, &ask.terms, Mode::Create)?;

@@ -9,11 +9,12 @@ use city_model::{Change, Entity};
 use city_ngsi_ld::batch::{render_batch_result, render_ids};
 use city_ngsi_ld::entity::{parse_ids, parse_raw_entity};
 use city_ngsi_ld::{Mode, parse_batch, peek_id};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::attributes::options;
 use super::request::{self, Ask, element_terms};
 use crate::body::WholeBody;
+use crate::caller::Caller;
 use crate::city::City;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
@@ -27,12 +28,12 @@ struct Results {
 /// Parses, applies, and gathers what came of each element; `Ok(true)` was created.
 async fn run(
     city: &City,
-    headers: &HeaderMap,
+    caller: &Caller,
     body: &[u8],
     mode: Mode,
     change: impl Fn(Entity) -> Change,
 ) -> Result<Results, Problem> {
-    let (ask, sent) = Ask::batch(city, headers).await?;
+    let (ask, sent) = Ask::batch(city, caller).await?;
     let raw_elements = parse_batch(body)?;
     let mut elements = Vec::with_capacity(raw_elements.len());
     let mut changes = Vec::with_capacity(raw_elements.len());
@@ -109,52 +110,52 @@ fn done(ask: &Ask, _: Vec<&str>) -> Response {
 /// Implements 6.14.3.1 (5.6.7).
 pub async fn create(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    Ok(run(&city, &headers, &body, Mode::Create, Change::Create).await?.answer(created))
+    Ok(run(&city, &caller, &body, Mode::Create, Change::Create).await?.answer(created))
 }
 
 /// Implements 6.15.3.1 (5.6.8).
 pub async fn upsert(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     let update = options(&parameters).any(|option| option == "update");
-    let results = run(&city, &headers, &body, Mode::Create, |entity| Change::Upsert { entity, update }).await?;
+    let results = run(&city, &caller, &body, Mode::Create, |entity| Change::Upsert { entity, update }).await?;
     Ok(results.answer(|ask, ids| if ids.is_empty() { done(ask, ids) } else { created(ask, ids) }))
 }
 
 /// Implements 6.16.3.1 (5.6.9).
 pub async fn update(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     let overwrite = !options(&parameters).any(|option| option == "noOverwrite");
     let change = |fragment| Change::Append { fragment, overwrite };
-    Ok(run(&city, &headers, &body, Mode::Fragment, change).await?.answer(done))
+    Ok(run(&city, &caller, &body, Mode::Fragment, change).await?.answer(done))
 }
 
 /// Implements 6.31.3.1 (5.6.20).
 pub async fn merge(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    Ok(run(&city, &headers, &body, Mode::Fragment, Change::Merge).await?.answer(done))
+    Ok(run(&city, &caller, &body, Mode::Fragment, Change::Merge).await?.answer(done))
 }
 
 /// Implements 6.17.3.1 (5.6.10).
 pub async fn delete(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    let (ask, _) = Ask::batch(&city, &headers).await?;
+    let (ask, _) = Ask::batch(&city, &caller).await?;
     let mut elements = Vec::new();
     let mut changes = Vec::new();
     for id in parse_ids(&body)? {

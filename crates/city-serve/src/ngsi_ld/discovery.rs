@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use city_context::{Page, TenantSpace, attributes_of_type};
+use city_context::Page;
 use city_model::query::EntitySelector;
 use city_model::{Name, Query, TypeExpr};
 use city_ngsi_ld::discovery::{
@@ -13,9 +13,10 @@ use city_ngsi_ld::discovery::{
     render_type_details, render_type_info, render_type_list,
 };
 use city_ngsi_ld::query::parse_names;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::request::Ask;
+use crate::caller::Caller;
 use crate::city::City;
 use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
@@ -38,28 +39,28 @@ fn one_name(path: &PathParameters, part: &'static str, ask: &Ask) -> Result<Name
 /// Implements 6.25.3.1 (5.7.5, 5.7.6).
 pub async fn list_types(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&["details", "local"])?;
-    let ask = Ask::reading(&city, &headers, false).await?;
-    let space = city.context.tenant(&ask.permit)?;
-    let mut names: Vec<Name> = space.index.read().types().map(|(name, _)| name.clone()).collect();
-    names.sort();
+    let ask = Ask::reading(&city, &caller, false).await?;
+    let types = city.read(|| city.context.types(&ask.permit)).await?;
     let body = if parameters.find("details") == Some("true") {
-        let details: Vec<TypeInfo> = names.iter().map(|name| type_info(&space, name, &ask)).collect();
+        let infos = types.into_iter().map(|(name, count)| type_info(&city, &ask, name, count));
+        let details: Vec<TypeInfo> = city.read(|| infos.collect::<Result<_, Problem>>()).await?;
         render_type_details(&details, &ask.terms, ask.embeds_context())
     } else {
+        let names: Vec<Name> = types.into_iter().map(|(name, _)| name).collect();
         render_type_list(&id_of("EntityTypeList"), &names, &ask.terms, ask.embeds_context())
     };
     Ok(ask.answer(StatusCode::OK, body))
 }
 
-fn type_info(space: &TenantSpace, name: &Name, ask: &Ask) -> TypeInfo {
-    let entity_count = space.index.read().of_type(name).map_or(0, |set| set.len());
-    let attributes = attributes_of_type(space, name)
+fn type_info(city: &City, ask: &Ask, name: Name, entity_count: u64) -> Result<TypeInfo, Problem> {
+    let attributes = city
+        .context
+        .attributes_of_type(&ask.permit, &name)?
         .into_iter()
-        .filter(|(attribute, _)| ask.permit.mask().allows(attribute.as_str()))
         .map(|(attribute, attribute_count)| AttributeInfo {
             name: attribute,
             attribute_count,
@@ -67,25 +68,25 @@ fn type_info(space: &TenantSpace, name: &Name, ask: &Ask) -> TypeInfo {
             type_names: Vec::new(),
         })
         .collect();
-    TypeInfo { name: name.clone(), entity_count, attributes }
+    Ok(TypeInfo { name, entity_count, attributes })
 }
 
 /// Implements 6.26.3.1 (5.7.7).
 pub async fn retrieve_type(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&["local"])?;
-    let ask = Ask::reading(&city, &headers, false).await?;
+    let ask = Ask::reading(&city, &caller, false).await?;
     let name = one_name(&path, "type", &ask)?;
-    let space = city.context.tenant(&ask.permit)?;
-    let mut info = type_info(&space, &name, &ask);
-    if info.entity_count == 0 {
+    let types = city.read(|| city.context.types(&ask.permit)).await?;
+    let Some((_, count)) = types.into_iter().find(|(own, _)| *own == name) else {
         let detail = format!("There is no entity of type {name}.");
         return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
-    }
+    };
+    let mut info = city.read(|| type_info(&city, &ask, name.clone(), count)).await?;
     let types = Some(TypeExpr::Type(name));
     let selectors = vec![EntitySelector { types, ..EntitySelector::default() }];
     let sample = sample(&city, &ask, Query { selectors, ..Query::default() }).await?;
@@ -106,34 +107,24 @@ fn kinds(entities: &[Arc<city_model::Entity>], name: &Name) -> Vec<&'static str>
     kinds.into_iter().collect()
 }
 
-fn attribute_info(space: &TenantSpace, name: &Name) -> AttributeInfo {
-    let index = space.index.read();
-    let having = index.with_attribute(name.as_str());
-    let mut type_names: Vec<Name> = match having {
-        Some(having) => {
-            index.types().filter(|(_, set)| !set.is_disjoint(having)).map(|(name, _)| name.clone()).collect()
-        }
-        None => Vec::new(),
-    };
-    type_names.sort();
-    let attribute_count = having.map_or(0, |set| set.len());
-    AttributeInfo { name: name.clone(), attribute_count, attribute_types: Vec::new(), type_names }
+fn attribute_info(city: &City, ask: &Ask, name: Name) -> Result<AttributeInfo, Problem> {
+    let (type_names, attribute_count) = city.context.types_having(&ask.permit, &name)?;
+    Ok(AttributeInfo { name, attribute_count, attribute_types: Vec::new(), type_names })
 }
 
 /// Implements 6.27.3.1 (5.7.8, 5.7.9).
 pub async fn list_attributes(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&["details", "local"])?;
-    let ask = Ask::reading(&city, &headers, false).await?;
-    let space = city.context.tenant(&ask.permit)?;
-    let mut names: Vec<Name> = space.index.read().attributes().map(|(name, _)| name.clone()).collect();
-    names.retain(|name| ask.permit.mask().allows(name.as_str()));
-    names.sort();
+    let ask = Ask::reading(&city, &caller, false).await?;
+    let counted = city.read(|| city.context.attributes(&ask.permit)).await?;
+    let names: Vec<Name> = counted.into_iter().map(|(name, _)| name).collect();
     let body = if parameters.find("details") == Some("true") {
-        let details: Vec<AttributeInfo> = names.iter().map(|name| attribute_info(&space, name)).collect();
+        let infos = names.iter().map(|name| attribute_info(&city, &ask, name.clone()));
+        let details: Vec<AttributeInfo> = city.read(|| infos.collect::<Result<_, Problem>>()).await?;
         render_attribute_details(&details, &ask.terms, ask.embeds_context())
     } else {
         render_attribute_list(&id_of("AttributeList"), &names, &ask.terms, ask.embeds_context())
@@ -144,16 +135,15 @@ pub async fn list_attributes(
 /// Implements 6.28.3.1 (5.7.10).
 pub async fn retrieve_attribute(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&["local"])?;
-    let ask = Ask::reading(&city, &headers, false).await?;
+    let ask = Ask::reading(&city, &caller, false).await?;
     let name = one_name(&path, "attrId", &ask)?;
-    let space = city.context.tenant(&ask.permit)?;
-    let mut info = attribute_info(&space, &name);
-    if info.attribute_count == 0 || !ask.permit.mask().allows(name.as_str()) {
+    let mut info = city.read(|| attribute_info(&city, &ask, name.clone())).await?;
+    if info.attribute_count == 0 {
         let detail = format!("No entity has an attribute {name}.");
         return Err(Problem::new(Kind::ResourceNotFound, "CTX-011", detail));
     }

@@ -6,12 +6,13 @@ use axum::extract::State;
 use axum::response::Response;
 use city_model::{Applied, Change, Rejected};
 use city_ngsi_ld::{Mode, parse_entity, parse_fragment, render_entity};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::query::Projection;
 use super::request::{Ask, apply, check_type, check_type_of, entity_id};
 use super::then;
 use crate::body::WholeBody;
+use crate::caller::Caller;
 use crate::city::City;
 use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
@@ -28,10 +29,10 @@ pub async fn apply_one(city: &City, ask: &Ask, change: Change) -> Result<Applied
 /// Implements 6.4.3.1 (5.6.1).
 pub async fn create_entity(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let entity = parse_entity(&body, &ask.terms, Mode::Create)?;
     let id = entity.id.clone();
     apply_one(&city, &ask, Change::Create(entity)).await?;
@@ -41,7 +42,7 @@ pub async fn create_entity(
 /// Implements 6.5.3.1 (5.7.1).
 pub async fn retrieve_entity(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
@@ -60,7 +61,7 @@ pub async fn retrieve_entity(
         "join",
         "at",
     ])?;
-    let ask = Ask::reading(&city, &headers, true).await?;
+    let ask = Ask::reading(&city, &caller, true).await?;
     let projection = Projection::parse(&parameters, &ask)?;
     let id = entity_id(&path)?;
     let found = match then::parse_at(&city, &parameters)? {
@@ -89,12 +90,12 @@ pub async fn retrieve_entity(
 /// Implements 6.5.3.2 (5.6.6).
 pub async fn delete_entity(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&["type", "local"])?;
-    let ask = Ask::reading(&city, &headers, false).await?;
+    let ask = Ask::reading(&city, &caller, false).await?;
     let id = entity_id(&path)?;
     check_type(&city, &ask, &id, &parameters)?;
     apply_one(&city, &ask, Change::Delete(id)).await?;
@@ -104,13 +105,13 @@ pub async fn delete_entity(
 /// Implements 6.5.3.3 (5.6.18).
 pub async fn replace_entity(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     parameters.only(&["type", "local"])?;
-    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let entity = parse_fragment(&body, &entity_id(&path)?, &ask.terms, Mode::Create)?;
     check_type(&city, &ask, &entity.id, &parameters)?;
     apply_one(&city, &ask, Change::Replace(entity)).await?;
@@ -120,12 +121,12 @@ pub async fn replace_entity(
 /// Implements 6.5.3.4 (5.6.17).
 pub async fn merge_entity(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let mut fragment = parse_fragment(&body, &entity_id(&path)?, &ask.terms, Mode::Fragment)?;
     check_type(&city, &ask, &fragment.id, &parameters)?;
     if let Some(text) = parameters.find("observedAt") {

@@ -17,15 +17,16 @@ use std::sync::Arc;
 
 use city_model::Permit;
 use city_ngsi_ld::TermMap;
-use http::{HeaderMap, Method};
+use http::Method;
 
+use crate::caller::Caller;
 use crate::city::City;
 use crate::doors::{Effect, Operation};
 use crate::problem::Problem;
 
 pub use problems::{RETRY_AFTER_BUSY, said};
 pub use query::parse_query;
-pub use request::TENANT;
+pub use subscriptions::is_shown;
 pub use then::stood_at;
 
 /// Every operation of this door.
@@ -67,8 +68,8 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
         operation!("6.27.3.1", "list_attributes", GET "/attributes", Read, discovery::list_attributes),
         operation!("6.28.3.1", "retrieve_attribute", GET "/attributes/{attrId}", Read, discovery::retrieve_attribute),
         operation!("6.10.3.1", "create_subscription", POST "/subscriptions", Define, subscriptions::create_subscription),
-        operation!("6.10.3.2", "query_subscriptions", GET "/subscriptions", Read, subscriptions::query_subscriptions),
-        operation!("6.11.3.1", "retrieve_subscription", GET "/subscriptions/{subscriptionId}", Read, subscriptions::retrieve_subscription),
+        operation!("6.10.3.2", "query_subscriptions", GET "/subscriptions", Define, subscriptions::query_subscriptions),
+        operation!("6.11.3.1", "retrieve_subscription", GET "/subscriptions/{subscriptionId}", Define, subscriptions::retrieve_subscription),
         operation!("6.11.3.2", "update_subscription", PATCH "/subscriptions/{subscriptionId}", Define, subscriptions::update_subscription),
         operation!("6.11.3.3", "delete_subscription", DELETE "/subscriptions/{subscriptionId}", Define, subscriptions::delete_subscription),
         operation!("6.18.3.1", "create_temporal_entity", POST "/temporal/entities", Write, temporal_provision::create),
@@ -83,13 +84,8 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
     ]
 }
 
-/// Who asks, for doors beside this one.
-pub fn permit_of(city: &City, headers: &HeaderMap) -> Result<Permit, Problem> {
-    Ok(request::permit(city, headers)?.0)
-}
-
 /// Who asks, and in which words, for doors beside this one.
-pub async fn reading(city: &City, headers: &HeaderMap) -> Result<(Permit, Arc<TermMap>), Problem> {
-    let ask = request::Ask::reading(city, headers, false).await?;
+pub async fn reading(city: &City, caller: &Caller) -> Result<(Permit, Arc<TermMap>), Problem> {
+    let ask = request::Ask::reading(city, caller, false).await?;
     Ok((ask.permit, ask.terms))
 }

@@ -118,7 +118,7 @@ impl PastAsked {
         }
     }
 
-    pub fn options<'a>(&self, ask: &'a Ask) -> TemporalOptions<'a> {
+    pub fn options(&self, ask: &Ask) -> TemporalOptions {
         TemporalOptions {
             hidden: ["@id", "@type", SCOPE].into_iter().filter(|member| !self.shows(member)).collect(),
             simplified: self.simplified,
@@ -128,7 +128,6 @@ impl PastAsked {
             methods: self.aggregation.iter().flat_map(|one| one.methods.clone()).collect(),
             lang: self.lang.clone(),
             embed_context: ask.embeds_context(),
-            mask: ask.permit.mask(),
         }
     }
 }

@@ -79,7 +79,7 @@ impl From<ContextError> for Problem {
                 let problem = Self::new(Kind::NonexistentTenant, "CTX-008", said(&error));
                 // Answers name the tenant that the request named (6.3.14).
                 match HeaderValue::try_from(tenant.as_str()) {
-                    Ok(tenant) => problem.header(super::request::TENANT, tenant),
+                    Ok(tenant) => problem.header(crate::caller::TENANT, tenant),
                     Err(_) => problem,
                 }
             }

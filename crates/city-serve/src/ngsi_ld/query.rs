@@ -12,13 +12,14 @@ use city_ngsi_ld::query::{
     parse_q, parse_query_body, parse_scope_q, parse_type_expr,
 };
 use city_ngsi_ld::{Format, RenderOptions, TermMap, render_entities};
+use http::StatusCode;
 use http::header::{HeaderValue, LINK};
-use http::{HeaderMap, StatusCode};
 
 use super::attributes::options;
 use super::request::{Ask, RESULTS_COUNT};
 use super::then;
 use crate::body::WholeBody;
+use crate::caller::Caller;
 use crate::city::City;
 use crate::media::MediaType;
 use crate::parameters::Parameters;
@@ -129,7 +130,7 @@ impl Projection {
     }
 
     #[must_use]
-    pub fn options<'a>(&self, ask: &'a Ask) -> RenderOptions<'a> {
+    pub fn options(&self, ask: &Ask) -> RenderOptions {
         RenderOptions {
             format: self.format,
             sys_attrs: self.sys_attrs,
@@ -141,7 +142,6 @@ impl Projection {
             geojson: ask.media == MediaType::GeoJson,
             geometry_property: self.geometry_property.clone(),
             embed_context: ask.embeds_context(),
-            mask: ask.permit.mask(),
         }
     }
 }
@@ -242,11 +242,11 @@ const PARAMETERS: [&str; 25] = [
 /// Implements 6.4.3.2 (5.7.2).
 pub async fn query_entities(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&PARAMETERS)?;
-    let ask = Ask::reading(&city, &headers, true).await?;
+    let ask = Ask::reading(&city, &caller, true).await?;
     let query = parse_query(&parameters, &ask.terms)?;
     let only_times = !query.attributes.is_empty() && query.attributes.iter().all(is_system_member);
     let asks_something = ["type", "attrs", "q", "georel", "id", "idPattern", "scopeQ"]
@@ -271,12 +271,12 @@ pub async fn query_entities(
 /// Implements 6.23.3.1 (5.7.2 by POST).
 pub async fn query_by_post(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     parameters.only(&["limit", "offset", "count", "options", "format", "local", "geometryProperty", "lang", "at"])?;
-    let ask = Ask::with_body(&city, &headers, &body, true).await?;
+    let ask = Ask::with_body(&city, &caller, &body, true).await?;
     let mut projection = Projection::parse(&parameters, &ask)?;
     let parsed = parse_query_body(&body, &ask.terms)?;
     if parsed.temporal.is_some() {

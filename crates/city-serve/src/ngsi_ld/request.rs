@@ -8,23 +8,22 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use city_context::answers::{KEY_BYTES_MAX, Results};
-use city_model::{Change, Entity, EntityId, Permit, Rejected, TenantName};
+use city_model::{Change, Entity, EntityId, Permit, Rejected};
 use city_ngsi_ld::query::parse_type_expr;
 use city_ngsi_ld::{ContextDocument, ContextSpec, ResolveError, TermMap, split_context};
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION};
 
+use crate::caller::{Caller, TENANT};
 use crate::city::{City, cause};
 use crate::link::context_link;
 use crate::media::{MediaType, accepted, content_type};
 use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 
-pub const TENANT: HeaderName = HeaderName::from_static("ngsild-tenant");
 pub const RESULTS_COUNT: HeaderName = HeaderName::from_static("ngsild-results-count");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
-const PURPOSE: HeaderName = HeaderName::from_static("renkei-purpose");
 
 /// Documents that one @context may need to be fetched; each fetch may name another.
 const FETCHES_MAX: usize = 16;
@@ -46,32 +45,35 @@ const WITHOUT_GEO: [MediaType; 2] = [MediaType::Json, MediaType::JsonLd];
 
 impl Ask {
     /// A request without a body; its @context stands in a `Link` header.
-    pub async fn reading(city: &City, headers: &HeaderMap, geo: bool) -> Result<Self, Problem> {
+    pub async fn reading(city: &City, caller: &Caller, geo: bool) -> Result<Self, Problem> {
+        let headers = &caller.headers;
         let media = accepted(headers, if geo { &WITH_GEO } else { &WITHOUT_GEO })?;
         let spec = match context_link(headers)? {
             Some(url) => ContextSpec::url(&url)?,
             None => ContextSpec::core(),
         };
         let terms = resolve(city, &spec).await?;
-        let (permit, tenant_named) = permit(city, headers)?;
+        let (permit, tenant_named) = (caller.permit.clone(), caller.tenant_named);
         let plain_geo = prefers_plain_body(headers);
         Ok(Self { permit, request_key: request_key(headers)?, terms, media, plain_geo, tenant_named })
     }
 
     /// A request with a body, whose @context stands in a `Link` header or in the body (6.3.5).
-    pub async fn with_body(city: &City, headers: &HeaderMap, body: &[u8], geo: bool) -> Result<Self, Problem> {
+    pub async fn with_body(city: &City, caller: &Caller, body: &[u8], geo: bool) -> Result<Self, Problem> {
+        let headers = &caller.headers;
         needs_length(headers)?;
         let media = accepted(headers, if geo { &WITH_GEO } else { &WITHOUT_GEO })?;
         let sent = content_type(headers, &[MediaType::Json, MediaType::JsonLd, MediaType::MergePatch])?;
         let spec = body_context(headers, sent, || Ok(split_context(body)?))?;
         let terms = resolve(city, &spec).await?;
-        let (permit, tenant_named) = permit(city, headers)?;
+        let (permit, tenant_named) = (caller.permit.clone(), caller.tenant_named);
         let plain_geo = prefers_plain_body(headers);
         Ok(Self { permit, request_key: request_key(headers)?, terms, media, plain_geo, tenant_named })
     }
 
     /// A batch: each element may have an @context of its own; see `element_terms`.
-    pub async fn batch(city: &City, headers: &HeaderMap) -> Result<(Self, MediaType), Problem> {
+    pub async fn batch(city: &City, caller: &Caller) -> Result<(Self, MediaType), Problem> {
+        let headers = &caller.headers;
         needs_length(headers)?;
         let sent = content_type(headers, &WITHOUT_GEO)?;
         let spec = match context_link(headers)? {
@@ -80,7 +82,7 @@ impl Ask {
             None => ContextSpec::core(),
         };
         let terms = resolve(city, &spec).await?;
-        let (permit, tenant_named) = permit(city, headers)?;
+        let (permit, tenant_named) = (caller.permit.clone(), caller.tenant_named);
         let (request_key, media) = (request_key(headers)?, MediaType::Json);
         Ok((Self { permit, request_key, terms, media, plain_geo: false, tenant_named }, sent))
     }
@@ -233,22 +235,6 @@ async fn fetch(city: &City, url: &str) -> Result<(), Problem> {
 
 fn unavailable(why: &str) -> Problem {
     Problem::new(Kind::LdContextNotAvailable, "NLD-006", format!("The @context cannot be had: {why}"))
-}
-
-/// The tenant of a request and the permit of whoever makes it.
-pub fn permit(city: &City, headers: &HeaderMap) -> Result<(Permit, bool), Problem> {
-    let named = headers.get(&TENANT);
-    let tenant = match named {
-        None => TenantName::default_tenant(),
-        Some(value) => {
-            let text = value.to_str().map_err(|_| {
-                Problem::new(Kind::BadRequestData, "NLD-002", "The header NGSILD-Tenant is not plain ASCII.")
-            })?;
-            TenantName::parse(text)?
-        }
-    };
-    let purpose = headers.get(&PURPOSE).and_then(|value| value.to_str().ok());
-    Ok((city.permit(&tenant, purpose), named.is_some()))
 }
 
 fn request_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Problem> {

@@ -7,16 +7,17 @@ use axum::response::Response;
 use city_action::{SubscriptionKey, parse_stored};
 use city_model::name::is_uri;
 use city_model::subscription::DeliveryReport;
-use city_model::{Change, Definition, DefinitionKind, Rejected, Subscription};
+use city_model::{Change, Definition, DefinitionKind, Permit, Rejected, Right, Subscription};
 use city_ngsi_ld::subscription::{self, parse_subscription, render_subscription, render_subscriptions};
+use http::StatusCode;
 use http::header::HeaderValue;
-use http::{HeaderMap, StatusCode};
 
 use super::attributes::options;
 use super::entities::apply_one;
 use super::query::{add_page_links, parse_page};
 use super::request::{Ask, RESULTS_COUNT, resolve};
 use crate::body::WholeBody;
+use crate::caller::Caller;
 use crate::city::City;
 use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
@@ -24,12 +25,12 @@ use crate::problem::{Kind, Problem};
 /// Implements 6.10.3.1 (5.8.1).
 pub async fn create_subscription(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let new_id = format!("urn:ngsi-ld:Subscription:{}", uuid::Uuid::new_v4());
-    let subscription = parse_subscription(&body, &ask.terms, &new_id, city.now())?;
+    let subscription = parse_subscription(&body, &ask.terms, &new_id, city.now(), Some(ask.permit.owner()))?;
     check_endpoint(&city, &subscription)?;
     check_context(&city, &subscription).await?;
     let id = subscription.id.clone();
@@ -69,7 +70,16 @@ async fn check_context(city: &City, subscription: &Subscription) -> Result<(), P
 fn stored_one(city: &City, ask: &Ask, id: &str) -> Result<Subscription, Problem> {
     let body = city.context.find_definition(&ask.permit, DefinitionKind::Subscription, id)?;
     let missing = || Rejected::DefinitionNotFound { what: DefinitionKind::Subscription.noun(), id: id.into() };
-    Ok(parse_stored(&body.ok_or_else(missing)?)?)
+    let subscription = parse_stored(&body.ok_or_else(missing)?)?;
+    if !is_shown(&ask.permit, &subscription) {
+        return Err(missing().into());
+    }
+    Ok(subscription)
+}
+
+/// Whoever operates the city sees all subscriptions, everybody else their own.
+pub fn is_shown(permit: &Permit, subscription: &Subscription) -> bool {
+    permit.has(Right::Operate) || subscription.owner.as_ref().is_some_and(|owner| *owner.who == *permit.who())
 }
 
 /// Of one that the matcher has not seen yet, nothing was sent.
@@ -85,12 +95,12 @@ fn sys_attrs(parameters: &Parameters) -> bool {
 /// Implements 6.11.3.1 (5.8.3).
 pub async fn retrieve_subscription(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&["options", "format"])?;
-    let ask = Ask::reading(&city, &headers, false).await?;
+    let ask = Ask::reading(&city, &caller, false).await?;
     let id = subscription_id(&path)?;
     let found = stored_one(&city, &ask, id)?;
     let report = report(&city, &ask, id)?;
@@ -103,16 +113,25 @@ pub async fn retrieve_subscription(
 /// Implements 6.10.3.2 (5.8.4).
 pub async fn query_subscriptions(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&["limit", "offset", "count", "options", "format"])?;
-    let ask = Ask::reading(&city, &headers, false).await?;
+    let ask = Ask::reading(&city, &caller, false).await?;
     let page = parse_page(&parameters)?;
     let all = city.context.list_definitions(&ask.permit, DefinitionKind::Subscription)?;
+    let mut own = Vec::new();
+    for (_, stored) in &all {
+        let subscription = parse_stored(stored)?;
+        if is_shown(&ask.permit, &subscription) {
+            own.push(subscription);
+        }
+    }
+    let (count, more) = (own.len(), own.len() > page.offset.saturating_add(page.limit));
     let mut shown = Vec::new();
-    for (id, stored) in all.iter().skip(page.offset).take(page.limit) {
-        shown.push((parse_stored(stored)?, report(&city, &ask, id)?));
+    for subscription in own.into_iter().skip(page.offset).take(page.limit) {
+        let report = report(&city, &ask, &subscription.id)?;
+        shown.push((subscription, report));
     }
     let mut body = Vec::with_capacity(1_024);
     render_subscriptions(
@@ -125,9 +144,8 @@ pub async fn query_subscriptions(
     )?;
     let mut response = ask.answer(StatusCode::OK, body);
     if page.count {
-        response.headers_mut().insert(RESULTS_COUNT, HeaderValue::from(all.len()));
+        response.headers_mut().insert(RESULTS_COUNT, HeaderValue::from(count));
     }
-    let more = all.len() > page.offset.saturating_add(page.limit);
     add_page_links(&mut response, &ask, ("/ngsi-ld/v1/subscriptions", Some(&parameters)), page, more);
     Ok(response)
 }
@@ -135,11 +153,11 @@ pub async fn query_subscriptions(
 /// Implements 6.11.3.2 (5.8.2).
 pub async fn update_subscription(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let stored = stored_one(&city, &ask, subscription_id(&path)?)?;
     let updated = subscription::update_subscription(&stored, &body, &ask.terms, city.now())?;
     check_endpoint(&city, &updated)?;
@@ -153,11 +171,11 @@ pub async fn update_subscription(
 /// Implements 6.11.3.3 (5.8.5).
 pub async fn delete_subscription(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
 ) -> Result<Response, Problem> {
-    let ask = Ask::reading(&city, &headers, false).await?;
-    let id = subscription_id(&path)?.into();
+    let ask = Ask::reading(&city, &caller, false).await?;
+    let id = stored_one(&city, &ask, subscription_id(&path)?)?.id;
     apply_one(&city, &ask, Change::Undefine { kind: DefinitionKind::Subscription, id }).await?;
     Ok(ask.empty(StatusCode::NO_CONTENT))
 }

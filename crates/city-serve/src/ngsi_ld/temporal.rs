@@ -8,19 +8,21 @@ use axum::response::Response;
 use city_context::PastIdentity;
 use city_history::{Past, Series};
 use city_model::change::InstancePosition;
+use city_model::reach::Shown;
 use city_model::{Attribute, DatasetId, Entity, EntityId, Name, Query, Rejected};
 use city_ngsi_ld::query::parse_query_body;
 use city_ngsi_ld::temporal::render_temporal_list;
 use city_ngsi_ld::{TemporalEntity, TemporalInstance, render_temporal};
 use city_store::TermNo;
 use city_store::codec::NameNumbers;
+use http::StatusCode;
 use http::header::{CONTENT_RANGE, HeaderValue};
-use http::{HeaderMap, StatusCode};
 
 use super::past_asked::{PastAsked, SCOPE, picks_member};
 use super::query::{add_page_links, is_system_member, parse_page, parse_query};
 use super::request::{Ask, RESULTS_COUNT, entity_id};
 use crate::body::WholeBody;
+use crate::caller::Caller;
 use crate::city::City;
 use crate::parameters::{Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
@@ -54,12 +56,16 @@ pub fn past_identity(city: &City, ask: &Ask, id: &EntityId) -> Result<PastIdenti
     found.ok_or_else(|| Rejected::EntityNotFound(id.clone()).into())
 }
 
-/// Where a permit shows only some entities, it shows the past of those that are there now.
+/// Where a permit shows only some entities, it shows the past of those alone.
 fn find_identity(city: &City, ask: &Ask, id: &EntityId) -> Result<Option<PastIdentity>, Problem> {
-    if ask.permit.filter().is_some() && city.context.find(&ask.permit, id)?.is_none() {
-        return Ok(None);
-    }
-    Ok(city.context.identity(&ask.permit, id)?)
+    let Some(identity) = city.context.identity(&ask.permit, id)? else { return Ok(None) };
+    Ok(city.context.sight_of_past(&ask.permit, &identity)?.is_some().then_some(identity))
+}
+
+/// Whether the past of an attribute is not for the holder of the permit to know of.
+pub fn hides(city: &City, ask: &Ask, identity: &PastIdentity, attribute: &Name) -> Result<bool, Problem> {
+    let sight = city.context.sight_of_past(&ask.permit, identity)?;
+    Ok(sight.is_none_or(|sight| sight.shows(attribute.as_str()) == Shown::Hidden))
 }
 
 impl City {
@@ -90,6 +96,7 @@ fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked)
     let space = city.context.tenant(&ask.permit)?;
     let attributes: Vec<TermNo> = asked.wanted().iter().filter_map(|name| space.terms.find(name.as_str())).collect();
     let mut past = EntityPast::of(identity);
+    let Some(sight) = city.context.sight_of_past(&ask.permit, identity)? else { return Ok(past) };
     // Attributes that nobody ever used have no past; asking for nothing would mean everything.
     if !asked.wanted().is_empty() && attributes.is_empty() {
         return Ok(past);
@@ -102,13 +109,13 @@ fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked)
         instances_max: INSTANCES_MAX,
     };
     let name_of = |number| space.terms.name(number).map(Name::from_stored);
-    let allowed = |name: &Name| ask.permit.mask().allows(name.as_str());
     let of_dataset = |dataset: &Option<DatasetId>| asked.dataset_ids.is_empty() || asked.dataset_ids.contains(dataset);
     let not_known = |error| Problem::internal("CTX-001", &error);
     if let Some(aggregation) = &asked.aggregation {
         for (number, mut series) in city.history.aggregate(&series, aggregation, &space.terms)? {
             let name = name_of(number).map_err(not_known)?;
-            if !allowed(&name) {
+            // What is shown less exactly is not put together from what is exact.
+            if sight.shows(name.as_str()) != Shown::Whole {
                 continue;
             }
             series.retain(|one| of_dataset(&one.dataset));
@@ -124,12 +131,10 @@ fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked)
     for (number, instances) in attributes {
         let name = name_of(number).map_err(not_known)?;
         // What is masked must not be found out by a condition either.
-        if !allowed(&name) {
-            continue;
-        }
         let instances = instances
             .into_iter()
-            .map(|past| TemporalInstance { id: instance_id(past.position), instance: past.instance })
+            .filter_map(|past| Some((instance_id(past.position), sight.instance(name.as_str(), past.instance)?)))
+            .map(|(id, instance)| TemporalInstance { id, instance })
             .filter(|one| of_dataset(&one.instance.dataset))
             .collect::<Vec<_>>();
         past.found |= !instances.is_empty();
@@ -187,12 +192,12 @@ const RETRIEVE_PARAMETERS: [&str; 15] = [
 /// Implements 6.19.3.1 (5.7.3).
 pub async fn retrieve_temporal_entity(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: PathParameters,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&RETRIEVE_PARAMETERS)?;
-    let ask = Ask::reading(&city, &headers, false).await?;
+    let ask = Ask::reading(&city, &caller, false).await?;
     let asked = PastAsked::parse(&parameters, &ask)?;
     let id = entity_id(&path)?;
     city.history_caught_up().await?;
@@ -274,11 +279,11 @@ const QUERY_PARAMETERS: [&str; 28] = [
 /// Implements 6.18.3.2 (5.7.4).
 pub async fn query_temporal_entities(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.only(&QUERY_PARAMETERS)?;
-    let ask = Ask::reading(&city, &headers, false).await?;
+    let ask = Ask::reading(&city, &caller, false).await?;
     let query = parse_query(&parameters, &ask.terms)?;
     let only_times = !query.attributes.is_empty() && query.attributes.iter().all(is_system_member);
     let asks = ["type", "attrs", "q", "georel", "id", "idPattern"]
@@ -295,7 +300,7 @@ pub async fn query_temporal_entities(
 /// Implements 6.24.3.1 (5.7.4 by POST).
 pub async fn query_by_post(
     State(city): State<Arc<City>>,
-    headers: HeaderMap,
+    caller: Caller,
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
@@ -310,7 +315,7 @@ pub async fn query_by_post(
         "aggrMethods",
         "aggrPeriodDuration",
     ])?;
-    let ask = Ask::with_body(&city, &headers, &body, false).await?;
+    let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let mut asked = PastAsked::parse(&parameters, &ask)?;
     let parsed = parse_query_body(&body, &ask.terms)?;
     if let Some(temporal) = parsed.temporal {

@@ -52,6 +52,7 @@ fn stood(
     if past.deleted_at.is_some_and(|deleted_at| deleted_at <= at) {
         return Ok(None);
     }
+    let Some(sight) = city.context.sight_of_past(permit, &past)? else { return Ok(None) };
     let space = city.context.tenant(permit)?;
     let folded = moment.fold(space.number, past.number, at, &space.terms)?;
     let lived = past.identity.created_at <= at && (past.is_alive || past.modified_at > at);
@@ -67,7 +68,7 @@ fn stood(
         entity.modified_at = instances.iter().map(|one| one.modified_at).fold(entity.modified_at, Time::max);
         entity.attributes.push(Attribute { name: Name::from_stored(name), instances });
     }
-    Ok(city_context::select::seen_by(permit, &Arc::new(entity)))
+    Ok(Some(sight.of(&Arc::new(entity))))
 }
 
 /// A page of the entities that matched then.

@@ -41,10 +41,11 @@ impl OfType {
             Some(query) => city.context.query_after(&city.permit, &query, 0, LOOKED_AT)?.0,
             None => Vec::new(),
         };
-        let mut attributes: Vec<(Name, String, Holds)> = city_context::attributes_of_type(&city.space, &full)
+        let mut attributes: Vec<(Name, String, Holds)> = city
+            .context
+            .attributes_of_type(&city.permit, &full)?
             .into_iter()
             .map(|(name, _)| name)
-            .filter(|name| city.permit.mask().allows(name.as_str()))
             .take(COLUMNS_MAX)
             .map(|name| {
                 let values = first.iter().filter_map(|entity| entity.find(name.as_str())?.default_instance());

@@ -1,13 +1,14 @@
 //! What was: one row an instance of the past.
 
 use city_history::Series;
+use city_model::reach::Shown;
 use city_model::temporal::{TemporalQuery, TimeProperty, TimeRelation};
 use city_model::{DatasetId, Name, Time};
 use city_ngsi_ld::render_value;
 use city_store::TermNo;
 use city_store::codec::{NameNumbers, Reader, Writer, read_dataset, read_instance};
 
-use super::{City, flag, plain, text};
+use super::{City, flag, number, plain, text};
 use crate::Error;
 use crate::scan::{Cell, Holds, Rows, Source};
 use crate::wanted::Wanted;
@@ -53,19 +54,17 @@ impl Source for Past {
         query.attributes.clear();
         let temporal = TemporalQuery { relation: relation(wanted), property: TimeProperty::ObservedAt, last_n: None };
         let all = NEEDS_INSTANCE.iter().any(|column| rows.wants(*column));
-        for (number, id) in city.context.identities(&city.permit, &query)? {
+        for (entity, id) in city.context.identities(&city.permit, &query)? {
             if rows.has_enough() {
                 return Ok(());
             }
-            // Where a permit shows only some entities, it shows the past of those alone.
-            if city.permit.filter().is_some() && city.context.find(&city.permit, &id)?.is_none() {
-                continue;
-            }
             let Some(identity) = city.context.identity(&city.permit, &id)? else { continue };
+            // Where a permit shows only some entities, it shows the past of those alone.
+            let Some(sight) = city.context.sight_of_past(&city.permit, &identity)? else { continue };
             let entity_type = identity.identity.types.first().map(|name| city.names.show_type(name));
             let series = Series {
                 tenant: city.space.number,
-                entity: number,
+                entity,
                 attributes: attributes.as_deref().unwrap_or_default(),
                 query: &temporal,
                 instances_max: usize::MAX,
@@ -77,13 +76,19 @@ impl Source for Past {
                     known = Some((attribute, dataset, name, read_dataset(dataset, &city.space.terms)?));
                 }
                 let Some((_, _, name, dataset)) = &known else { return Ok(false) };
-                if !city.permit.mask().allows(name.as_str()) {
+                let shown = sight.shows(name.as_str());
+                if shown == Shown::Hidden {
                     return Ok(true);
                 }
-                let instance = if all {
+                let blurred = shown != Shown::Whole;
+                let instance = if all || blurred {
                     let mut bytes = Writer::default();
                     parts.join(&mut bytes);
-                    Some(read_instance(&mut Reader::new(&bytes.bytes), None, &city.space.terms)?)
+                    let instance = read_instance(&mut Reader::new(&bytes.bytes), None, &city.space.terms)?;
+                    match sight.instance(name.as_str(), instance) {
+                        Some(instance) => Some(instance),
+                        None => return Ok(true),
+                    }
                 } else {
                     None
                 };
@@ -95,6 +100,7 @@ impl Source for Past {
                     2 => Cell::Text(city.names.show_attribute(name)),
                     3 => dataset.as_ref().map_or(Cell::Null, |dataset| Cell::Text(dataset.as_str())),
                     4 => Cell::Time(time),
+                    5 if blurred => number(cell),
                     5 => parts.number.map_or(Cell::Null, |number| Cell::Number(number.as_f64())),
                     6 => flag(cell),
                     7 => text(cell),

@@ -24,8 +24,9 @@ const BATCH: usize = 500;
 /// How often the town moves, in our time.
 const TICK: Duration = Duration::from_millis(100);
 
-fn permit(city: &City) -> Permit {
-    city.permit(&TenantName::default_tenant(), Some("demonstration"))
+/// The town's own sensors are the local operator's.
+fn permit(city: &City) -> Result<Permit> {
+    Ok(city.trust.issue(None, Some(&TenantName::default_tenant()), Some("demonstration"), city.now())?)
 }
 
 fn parse(city: &City, document: &Value, mode: Mode) -> Result<Entity> {
@@ -33,7 +34,7 @@ fn parse(city: &City, document: &Value, mode: Mode) -> Result<Entity> {
 }
 
 async fn apply(city: &City, changes: Vec<Change>) -> Result<()> {
-    for result in city.context.apply(&permit(city), changes, cause(ORIGIN), Vec::new()).await? {
+    for result in city.context.apply(&permit(city)?, changes, cause(ORIGIN), Vec::new()).await? {
         if let Err(rejected) = result {
             bail!("The city refused the town's document: {rejected}");
         }
@@ -96,9 +97,10 @@ pub async fn live(city: &Arc<City>, mut town: Town, clock: &VirtualClock, speed:
 /// Makes a subscription, or leaves the one that a kept town has.
 pub async fn define_subscription(city: &City, document: &Value) -> Result<()> {
     let text = document.to_string();
-    let subscription = parse_subscription(text.as_bytes(), &city.contexts.core(), "", city.now())?;
+    let subscription =
+        parse_subscription(text.as_bytes(), &city.contexts.core(), "", city.now(), Some(permit(city)?.owner()))?;
     let id = subscription.id.clone();
-    let known = city.context.find_definition(&permit(city), DefinitionKind::Subscription, &id)?.is_some();
+    let known = city.context.find_definition(&permit(city)?, DefinitionKind::Subscription, &id)?.is_some();
     let body = stored(&subscription).as_bytes().into();
     apply(city, vec![Change::Define(Definition { kind: DefinitionKind::Subscription, id, body, create: !known })]).await
 }
@@ -115,14 +117,14 @@ fn query(city: &City, entity_type: &str, q: &str) -> Result<Query> {
 
 pub fn count(city: &City, entity_type: &str, q: &str) -> Result<usize> {
     let page = Page { offset: 0, limit: 0, count: true };
-    Ok(city.context.query(&permit(city), &query(city, entity_type, q)?, page)?.count.unwrap_or(0))
+    Ok(city.context.query(&permit(city)?, &query(city, entity_type, q)?, page)?.count.unwrap_or(0))
 }
 
 /// The first answers as they look through the API.
 pub fn shown(city: &City, entity_type: &str, q: &str, attrs: &str, limit: usize) -> Result<String> {
     let terms = city.contexts.core();
     let page = Page { offset: 0, limit, count: false };
-    let found = city.context.query(&permit(city), &query(city, entity_type, q)?, page)?;
+    let found = city.context.query(&permit(city)?, &query(city, entity_type, q)?, page)?;
     let options = RenderOptions {
         format: Format::Simplified,
         attrs: parse_names("attrs", attrs, &terms)?,

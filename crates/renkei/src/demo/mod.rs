@@ -23,7 +23,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::city::{Settings, open};
+use crate::city::{Auth, Settings, open};
 use crate::serve::{Serving, runtime, start_logging, stop_signal};
 
 /// Where the demo's own subscription sends to: printed on the terminal, kept nowhere.
@@ -77,6 +77,8 @@ pub fn run(options: &Options) -> Result<Outcome> {
         limits: JournalLimits { keep_bytes: 256 << 20, ..JournalLimits::default() },
         retention: Retention::default(),
         outbound: Policy { allow: loopback, allow_private: true, ..Policy::default() },
+        // Loopback only, and everyone who tries it is the person labelled demo.
+        auth: Auth::Off,
         contexts: Vec::new(),
     };
     println!("Building the simulated town of seed {} …", options.seed);

@@ -1,0 +1,120 @@
+//! Who asks: a request's headers come in, a permit for its operation goes out, before anything else of the
+//! request is read.
+//!
+//! A handler that takes a [`Caller`] cannot run without one. Headers: `Authorization: Bearer`, the tenant
+//! (`NGSILD-Tenant`), and the purpose (`Renkei-Purpose`).
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use city_model::{Permit, Right, TenantName};
+use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, StatusCode};
+
+use crate::city::City;
+use crate::doors::Effect;
+use crate::problem::{Kind, Problem};
+
+pub const TENANT: HeaderName = HeaderName::from_static("ngsild-tenant");
+const PURPOSE: HeaderName = HeaderName::from_static("renkei-purpose");
+/// Longest purpose, in bytes.
+const PURPOSE_BYTES_MAX: usize = 128;
+
+/// Whoever makes a request, with what they may.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub permit: Permit,
+    /// The request names the tenant, so the answer does too (clause 6.3.14).
+    pub tenant_named: bool,
+    pub headers: HeaderMap,
+}
+
+/// Lets a request in, or says why not.
+pub type Admit<S> = Arc<dyn Fn(&S, Effect, &HeaderMap) -> Result<Caller, Problem> + Send + Sync>;
+
+/// By the tokens and policies of a city.
+#[must_use]
+pub fn by_permit() -> Admit<Arc<City>> {
+    Arc::new(|city, effect, headers| admit(city, effect, headers))
+}
+
+fn admit(city: &City, effect: Effect, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let named = headers.get(&TENANT).map(tenant).transpose()?;
+    let purpose = headers.get(&PURPOSE).map(purpose).transpose()?;
+    let now = city.now();
+    let permit = city.trust.issue(bearer(headers)?, named.as_ref(), purpose, now)?;
+    if let Some(right) = effect.right() {
+        permit.check(right, now).map_err(city_context::Error::from)?;
+    }
+    Ok(Caller { permit, tenant_named: named.is_some(), headers: headers.clone() })
+}
+
+fn tenant(value: &HeaderValue) -> Result<TenantName, Problem> {
+    let text = value
+        .to_str()
+        .map_err(|_| Problem::new(Kind::BadRequestData, "NLD-002", "The header NGSILD-Tenant is not plain ASCII."))?;
+    Ok(TenantName::parse(text)?)
+}
+
+fn purpose(value: &HeaderValue) -> Result<&str, Problem> {
+    let text = value.to_str().ok().filter(|text| !text.is_empty() && text.len() <= PURPOSE_BYTES_MAX);
+    text.ok_or_else(|| {
+        let detail = format!("The header Renkei-Purpose must be 1 to {PURPOSE_BYTES_MAX} characters of plain ASCII.");
+        Problem::new(Kind::BadRequestData, "NLD-002", detail)
+    })
+}
+
+/// What stands behind `Bearer`; another scheme is refused rather than passed over.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), more) = (values.next(), values.next()) else { return Ok(None) };
+    let text = value.to_str().ok().and_then(|text| text.split_once(' '));
+    match (text, more) {
+        (Some((scheme, token)), None) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(city_trust::Error::NotKnown.into()),
+    }
+}
+
+impl Effect {
+    /// The right that an operation needs at least; its handler may need more.
+    #[must_use]
+    pub fn right(self) -> Option<Right> {
+        match self {
+            Self::Read => Some(Right::Read),
+            Self::Write => Some(Right::Write),
+            Self::Define => Some(Right::Define),
+            Self::Administer => Some(Right::Administer),
+            Self::Audit => Some(Right::Audit),
+            Self::Operate => Some(Right::Operate),
+            Self::Host => Some(Right::Host),
+            Self::Open => None,
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.remove::<Self>();
+        caller.ok_or_else(|| Problem::internal("SRV-006", &"an operation that needs no permit asks for one"))
+    }
+}
+
+impl From<city_trust::Error> for Problem {
+    fn from(error: city_trust::Error) -> Self {
+        use city_trust::Error;
+        let code = error.code();
+        let said = error.to_string();
+        match error {
+            Error::NobodyKnown | Error::NotKnown => {
+                let scheme = HeaderValue::from_static("Bearer realm=\"renkei\"");
+                Self::plain(StatusCode::UNAUTHORIZED, code, said).header(WWW_AUTHENTICATE, scheme)
+            }
+            Error::OtherTenant | Error::OtherPurpose { .. } => Self::plain(StatusCode::FORBIDDEN, code, said),
+            Error::Policy(_) | Error::Token(_) | Error::Words(_) => Self::new(Kind::BadRequestData, code, said),
+            Error::NotLoopback { .. } | Error::Stored { .. } => Self::internal(code, &said),
+        }
+    }
+}
