@@ -151,12 +151,13 @@ impl Server {
         Self { child, address: String::new(), lines, out, log }
     }
 
-    /// Waits for the line `ready http://…`.
+    /// Waits for the line `ready http://…`, or `https`.
     pub fn wait_until_ready(&mut self) -> Result<(), Ended> {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
-                    if let Some(address) = line.strip_prefix("ready http://") {
+                    let address = line.strip_prefix("ready ").and_then(|url| url.split_once("://"));
+                    if let Some((_, address)) = address {
                         self.address = address.to_owned();
                         return Ok(());
                     }
@@ -283,8 +284,10 @@ impl Drop for Server {
 
 fn serve_arguments<'a>(data: &'a Path, further: &[&'a str]) -> Vec<&'a str> {
     let data = data.to_str().expect("the folder's name is text");
-    let mut arguments =
-        vec!["serve", "--data", data, "--listen", "127.0.0.1:0", "--outbound-allow", "127.0.0.0/8", "--log", "info"];
+    let mut arguments = vec!["serve", "--data", data, "--outbound-allow", "127.0.0.0/8", "--log", "info"];
+    if !further.contains(&"--listen") {
+        arguments.extend(["--listen", "127.0.0.1:0"]);
+    }
     // Who asks is asked in the tests that are about it.
     if !further.contains(&"--auth") {
         arguments.extend(["--auth", "off"]);

@@ -70,10 +70,12 @@ fn an_address_that_others_can_reach_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8026"] {
         let data = folder.path().to_str().unwrap();
-        let ended = run(&["serve", "--data", data, "--listen", address]);
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.err.contains(address) && ended.err.contains("no identities"), "{}", ended.err);
-        assert!(!ended.out.contains("ready"), "{}", ended.out);
+        for (auth, why) in [("off", "--auth off is refused"), ("on", "without TLS is refused")] {
+            let ended = run(&["serve", "--data", data, "--listen", address, "--auth", auth]);
+            assert_eq!(ended.code, Some(1), "{ended:?}");
+            assert!(ended.err.contains(address) && ended.err.contains(why), "{}", ended.err);
+            assert!(!ended.out.contains("ready"), "{}", ended.out);
+        }
     }
     let ended = run(&["demo", "--listen", "0.0.0.0:0"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");

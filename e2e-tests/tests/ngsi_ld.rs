@@ -122,7 +122,7 @@ fn an_entity_is_shown_in_the_form_that_was_asked_for() {
         assert!(place.as_str().is_some_and(|time| time.ends_with('Z')), "{times}");
     }
     let picked = show("pick=id,height");
-    assert_eq!(picked.as_object().unwrap().keys().collect::<Vec<_>>(), ["height", "id"]);
+    assert_eq!(picked.as_object().unwrap().keys().collect::<Vec<_>>(), ["id", "height"]);
     let omitted = show("omit=height,plan");
     assert!(
         omitted.get("height").is_none() && omitted.get("plan").is_none() && omitted.get("ward").is_some(),

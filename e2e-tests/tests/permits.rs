@@ -405,3 +405,78 @@ fn tokens_and_policies_live_through_a_kill() {
     let mode = |path: &str| std::fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("keys"), mode("keys/operator.token")), (0o700, 0o600));
 }
+
+#[test]
+fn data_of_persons_is_read_for_a_purpose_alone_and_each_reading_stands_in_the_trail() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, operator) = closed(folder.path());
+    let receiver = Receiver::start();
+    let _ = operator.post(ENTITIES, &shelter()).expect(201);
+    let _ = operator.post("/trust/v1/classes", &json!({"attribute": "owner", "class": "personal"})).expect(200);
+    assert_eq!(operator.post("/trust/v1/classes", &json!({"attribute": "owner", "class": "secret"})).status, 400);
+    let path = format!("{ENTITIES}/urn:ngsi-ld:Thing:{SEEN}");
+    let released = |client: &Client| {
+        client.get("/audit/v1/entries?what=data.released").json_of(200)["entries"].as_array().unwrap().clone()
+    };
+
+    // Not even who may do everything is shown it by the way.
+    for door in [
+        path.clone(),
+        format!("{TEMPORAL}/urn:ngsi-ld:Thing:{SEEN}"),
+        "/ngsi-ld/v1/types/Shelter".to_owned(),
+        "/ops/v1/export".to_owned(),
+        path_with("/sql/v1/query", &[("q", "SELECT * FROM attributes")]),
+        path_with("/sql/v1/query", &[("q", "SELECT * FROM \"Shelter\"")]),
+        path_with("/sql/v1/query", &[("q", "SELECT * FROM history")]),
+    ] {
+        let answer = operator.get(&door).expect(200).text();
+        assert!(!answer.contains("owner"), "{door}: {answer}");
+    }
+    assert_eq!(released(&operator).len(), 0);
+    let for_care = operator.purpose("care");
+    assert_eq!(for_care.get(&path).json_of(200)["owner"]["value"], CANARY);
+    let noted = released(&operator);
+    assert_eq!(noted.len(), 1, "{noted:?}");
+    assert_eq!((&noted[0]["who"], &noted[0]["subject"]), (&json!("local-operator"), &json!("retrieve_entity")));
+    assert_eq!(
+        (&noted[0]["details"]["purpose"], &noted[0]["details"]["classes"]),
+        (&json!("care"), &json!(["personal"]))
+    );
+
+    // An administrator's role opens no such data, whatever purpose is named; a policy does, for its own.
+    let (administrator, _) = token(&operator, &json!({"roles": ["administrator"]}));
+    let administrator = server.client().token(&administrator).purpose("care");
+    assert!(administrator.get(&path).json_of(200).get("owner").is_none());
+    policy(&operator, "the clinic may read personal name, owner of Shelter, for care");
+    let (clinic, _) = token(&operator, &json!({"roles": ["developer"], "organisation": "clinic"}));
+    let clinic = server.client().token(&clinic);
+    assert_eq!(clinic.get(&path).status, 403);
+    assert_eq!(clinic.purpose("advertising").get(&path).status, 403);
+    let clinic = clinic.purpose("care");
+    let seen = clinic.get(&path).json_of(200);
+    assert_eq!(members(&seen), ["id", "name", "owner", "scope", "type"]);
+    let noted = released(&operator);
+    assert_eq!((noted.len(), noted[1]["who"].as_str().unwrap().starts_with("token:")), (2, true));
+
+    // What is sent to it is noted before it leaves.
+    let _ = clinic
+        .post(
+            SUBSCRIPTIONS,
+            &json!({
+                "id": "urn:ngsi-ld:Subscription:clinic", "type": "Subscription", "entities": [{"type": "Shelter"}],
+                "notification": {"endpoint": {"uri": receiver.url()}},
+            }),
+        )
+        .expect(201);
+    let _ = operator
+        .post(&format!("{path}/attrs"), &json!({"owner": {"type": "Property", "value": "somebody"}}))
+        .expect(204);
+    let told = eventually("the clinic is told", || receiver.all().first().cloned());
+    assert_eq!(told.data()[0]["owner"]["value"], "somebody");
+    let noted = released(&operator);
+    assert_eq!(noted.last().unwrap()["subject"], "urn:ngsi-ld:Subscription:clinic");
+    assert_eq!(noted.last().unwrap()["details"]["notification"], told.id());
+
+    assert_eq!(operator.delete("/trust/v1/classes/owner").status, 204);
+    assert_eq!(operator.get(&path).json_of(200)["owner"]["value"], "somebody");
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use city_context::{AsOf, Context, TenantSpace};
 use city_model::subscription::{Accept, DeliveryReport, Trigger};
-use city_model::{Entity, PermitSource, Subscription, Time};
+use city_model::{Change, Entity, PermitSource, Subscription, Time};
 use city_ngsi_ld::context::{ContextStore, TermMap};
 use city_ngsi_ld::subscription::{NotifiedEntity, context_of, render_notification, terms_of};
 use city_outbound::Outbound;
@@ -25,7 +25,7 @@ use crate::outbox::{
     DEAD_LETTERS_MAX, DeadLetter, MatchedChange, ROW_AGE_MICROS_MAX, ROWS_MAX, Row, SubscriptionKey, dead_letters,
     delete_dead_letter, delete_row, put_dead_letter, put_report, put_row, rows,
 };
-use crate::told::{Prepared, Told};
+use crate::told::{Outcome, Prepared, Told, cause};
 use crate::{Error, notification_id};
 
 /// Notifications of one subscription that are under way together; never two of one entity.
@@ -72,14 +72,6 @@ struct LaneState {
     last_told: HashMap<u32, (u64, Arc<Entity>)>,
     /// No row with a lower position waits.
     from_seq: u64,
-}
-
-enum Outcome {
-    Taken,
-    /// Nothing was sent, since the owner may not see it.
-    Withheld,
-    Later(String),
-    Refused(String),
 }
 
 impl Deliveries {
@@ -485,6 +477,14 @@ impl Deliveries {
     async fn send(&self, subscription: &Subscription, terms: &TermMap, lane: &Lane, prepared: Prepared) -> Outcome {
         match prepared {
             Prepared::Body(body) => self.post(subscription, terms, lane, body).await,
+            // What may show data of behaviour or persons stands in the trail before it leaves.
+            Prepared::Sensitive(body, note, permit) => {
+                let noted = self.context.apply(&permit, vec![Change::Note(note)], cause(), Vec::new()).await;
+                match noted {
+                    Ok(_) => self.post(subscription, terms, lane, body).await,
+                    Err(error) => Outcome::Later(error.to_string()),
+                }
+            }
             Prepared::Withheld => Outcome::Withheld,
             Prepared::Forgotten => Outcome::Refused("the journal no longer holds what happened".to_owned()),
         }
@@ -515,7 +515,8 @@ impl Deliveries {
         }
         let notified: Vec<NotifiedEntity> = told.iter().map(Told::notified).collect();
         let id = notification_id(space.name.as_str(), &subscription.id, seq);
-        Ok(Prepared::Body(render_notification(&id, subscription, self.now(), &notified, terms).into()))
+        let body = render_notification(&id, subscription, self.now(), &notified, terms).into();
+        Ok(Prepared::of(body, &id, subscription, permit))
     }
 
     fn tell(

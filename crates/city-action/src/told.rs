@@ -3,16 +3,49 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use city_model::{Entity, Permit, Time};
+use city_model::{Cause, Entity, Note, Permit, Subscription, Time};
 use city_ngsi_ld::subscription::NotifiedEntity;
 
 /// What is ready to be sent.
 pub enum Prepared {
     Body(Bytes),
+    /// It may show data of behaviour or persons, which is noted first.
+    Sensitive(Bytes, Note, Permit),
     /// Nothing in it is for its owner to see any more.
     Withheld,
     /// The journal no longer holds what happened.
     Forgotten,
+}
+
+/// What came of sending it.
+pub enum Outcome {
+    Taken,
+    /// Nothing was sent, since the owner may not see it.
+    Withheld,
+    Later(String),
+    Refused(String),
+}
+
+impl Prepared {
+    /// A body for whom the permit is of.
+    pub fn of(body: Bytes, id: &str, subscription: &Subscription, permit: Permit) -> Self {
+        if permit.discloses().is_empty() {
+            return Self::Body(body);
+        }
+        let classes: Vec<&str> = permit.discloses().iter().map(|class| class.as_str()).collect();
+        let details = serde_json::json!({
+            "purpose": permit.purpose(), "classes": classes, "notification": id,
+            "endpoint": subscription.notification.endpoint.uri,
+        });
+        let details = details.to_string().into_bytes().into();
+        let note = Note { what: "data.released".into(), subject: subscription.id.clone(), details };
+        Self::Sensitive(body, note, permit)
+    }
+}
+
+/// The cause of what a delivery notes.
+pub fn cause() -> Cause {
+    Cause { request: uuid::Uuid::new_v4().as_u128(), origin: "delivery".into(), depth: 0 }
 }
 
 /// What one notification tells of one entity.

@@ -94,7 +94,7 @@ fn load_tenant(view: &View, space: &TenantSpace) -> Result<Position, Error> {
 }
 
 fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
-    const KINDS: [DefinitionKind; 7] = [
+    const KINDS: [DefinitionKind; 8] = [
         DefinitionKind::Subscription,
         DefinitionKind::Registration,
         DefinitionKind::JsonLdContext,
@@ -102,6 +102,7 @@ fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
         DefinitionKind::Rule,
         DefinitionKind::Token,
         DefinitionKind::Account,
+        DefinitionKind::Class,
     ];
     for kind in KINDS {
         let prefix = definition_key(space.number, kind, "");

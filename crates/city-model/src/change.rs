@@ -116,6 +116,8 @@ pub enum DefinitionKind {
     Rule,
     Token,
     Account,
+    /// Of which class the values of an attribute are.
+    Class,
 }
 
 /// `body` is written and read by the room that owns the kind; the journal keeps it as it is.
@@ -189,12 +191,13 @@ impl DefinitionKind {
             Self::Rule => "Rule",
             Self::Token => "Token",
             Self::Account => "Account",
+            Self::Class => "Class",
         }
     }
 
     /// Whether definitions of this kind say who may what, so that only administrators make and see them.
     #[must_use]
     pub fn decides_who_may(self) -> bool {
-        matches!(self, Self::Policy | Self::Token | Self::Account)
+        matches!(self, Self::Policy | Self::Token | Self::Account | Self::Class)
     }
 }

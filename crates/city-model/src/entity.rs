@@ -81,6 +81,31 @@ pub enum DataClass {
     Personal,
 }
 
+impl DataClass {
+    pub const ALL: [Self; 4] = [Self::Environment, Self::Infrastructure, Self::Behaviour, Self::Personal];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::Infrastructure => "infrastructure",
+            Self::Behaviour => "behaviour",
+            Self::Personal => "personal",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == text)
+    }
+
+    /// Whether it is read for a purpose alone, and each reading is accounted for.
+    #[must_use]
+    pub fn is_sensitive(self) -> bool {
+        matches!(self, Self::Behaviour | Self::Personal)
+    }
+}
+
 impl Entity {
     #[must_use]
     pub fn new(id: EntityId, types: Vec<Name>) -> Self {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::entity::DataClass;
 use crate::name::TenantName;
 use crate::reach::Reach;
 use crate::subscription::Owner;
@@ -29,6 +30,8 @@ pub struct Powers {
     pub write: Reach,
     /// Beside reading and writing.
     pub rights: Vec<Right>,
+    /// Data of behaviour or persons that `read` may show; each reading of it is noted before it is answered.
+    pub discloses: Vec<DataClass>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +101,7 @@ impl Powers {
     #[must_use]
     pub fn all() -> Self {
         let rights = vec![Right::Define, Right::Administer, Right::Audit, Right::Operate, Right::Host];
-        Self { read: Reach::Everything, write: Reach::Everything, rights }
+        Self { read: Reach::Everything, write: Reach::Everything, rights, discloses: Vec::new() }
     }
 
     #[must_use]
@@ -168,6 +171,12 @@ impl Permit {
     #[must_use]
     pub fn write(&self) -> &Reach {
         &self.powers.write
+    }
+
+    /// Which data of behaviour or persons its holder may be shown.
+    #[must_use]
+    pub fn discloses(&self) -> &[DataClass] {
+        &self.powers.discloses
     }
 
     /// Whether its holder sees all of the tenant, every attribute included.

@@ -77,6 +77,21 @@ impl Attributes {
     }
 }
 
+impl Attributes {
+    /// All of these but some.
+    #[must_use]
+    pub fn without(&self, some: &[Name]) -> Self {
+        if some.is_empty() {
+            return self.clone();
+        }
+        match self {
+            Self::All => Self::AllBut(some.into()),
+            Self::AllBut(names) => Self::AllBut(names.iter().chain(some).cloned().collect()),
+            Self::Only(names) => Self::Only(names.iter().filter(|name| !some.contains(name)).cloned().collect()),
+        }
+    }
+}
+
 impl Reach {
     /// What may be seen of an entity; `None` where it does not exist for the holder.
     #[must_use]

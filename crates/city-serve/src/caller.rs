@@ -4,13 +4,16 @@
 //! A handler that takes a [`Caller`] cannot run without one. Headers: `Authorization: Bearer`, the tenant
 //! (`NGSILD-Tenant`), and the purpose (`Renkei-Purpose`).
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use city_model::{Permit, Right, TenantName};
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use serde_json::json;
 
 use crate::city::City;
 use crate::doors::Effect;
@@ -30,24 +33,49 @@ pub struct Caller {
     pub headers: HeaderMap,
 }
 
+/// A request as far as it is read before it is let in.
+#[derive(Debug)]
+pub struct Knock {
+    pub effect: Effect,
+    /// The name of the operation.
+    pub operation: &'static str,
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+}
+
+pub type Admitting = Pin<Box<dyn Future<Output = Result<Caller, Problem>> + Send>>;
+
 /// Lets a request in, or says why not.
-pub type Admit<S> = Arc<dyn Fn(&S, Effect, &HeaderMap) -> Result<Caller, Problem> + Send + Sync>;
+pub type Admit<S> = Arc<dyn Fn(S, Knock) -> Admitting + Send + Sync>;
 
 /// By the tokens and policies of a city.
 #[must_use]
 pub fn by_permit() -> Admit<Arc<City>> {
-    Arc::new(|city, effect, headers| admit(city, effect, headers))
+    Arc::new(|city, knock| Box::pin(async move { admit(&city, knock).await }))
 }
 
-fn admit(city: &City, effect: Effect, headers: &HeaderMap) -> Result<Caller, Problem> {
+async fn admit(city: &City, knock: Knock) -> Result<Caller, Problem> {
+    let Knock { effect, operation, method, uri, headers } = knock;
     let named = headers.get(&TENANT).map(tenant).transpose()?;
     let purpose = headers.get(&PURPOSE).map(purpose).transpose()?;
     let now = city.now();
-    let permit = city.trust.issue(bearer(headers)?, named.as_ref(), purpose, now)?;
+    let permit = city.trust.issue(bearer(&headers)?, named.as_ref(), purpose, now)?;
     if let Some(right) = effect.right() {
         permit.check(right, now).map_err(city_context::Error::from)?;
     }
-    Ok(Caller { permit, tenant_named: named.is_some(), headers: headers.clone() })
+    // What may show data of behaviour or persons stands in the trail before a byte of it is read.
+    if effect == Effect::Read && !permit.discloses().is_empty() {
+        let details = json!({
+            "purpose": permit.purpose(), "classes": classes(&permit), "request": format!("{method} {uri}"),
+        });
+        city.note(&permit, "data.released", operation, &details).await?;
+    }
+    Ok(Caller { permit, tenant_named: named.is_some(), headers })
+}
+
+fn classes(permit: &Permit) -> Vec<&'static str> {
+    permit.discloses().iter().map(|class| class.as_str()).collect()
 }
 
 fn tenant(value: &HeaderValue) -> Result<TenantName, Problem> {
@@ -114,7 +142,7 @@ impl From<city_trust::Error> for Problem {
             }
             Error::OtherTenant | Error::OtherPurpose { .. } => Self::plain(StatusCode::FORBIDDEN, code, said),
             Error::Policy(_) | Error::Token(_) | Error::Words(_) => Self::new(Kind::BadRequestData, code, said),
-            Error::NotLoopback { .. } | Error::Stored { .. } => Self::internal(code, &said),
+            Error::NotLoopback { .. } | Error::NotSecured { .. } | Error::Stored { .. } => Self::internal(code, &said),
         }
     }
 }

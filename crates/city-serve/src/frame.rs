@@ -25,7 +25,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::body::{self, BodyRoom};
-use crate::caller::Admit;
+use crate::caller::{Admit, Knock};
 use crate::doors::{self, Answered, Answering, Effect, Guard, Operation};
 use crate::metering;
 use crate::problem::{Kind, Problem};
@@ -164,7 +164,14 @@ where
             };
             // Before a byte of the body is read, and before anything is fetched for it.
             if operation.effect != Effect::Open {
-                match admit(&state, operation.effect, request.headers()) {
+                let knock = Knock {
+                    effect: operation.effect,
+                    operation: operation.name,
+                    method: request.method().clone(),
+                    uri: request.uri().clone(),
+                    headers: request.headers().clone(),
+                };
+                match admit(state.clone(), knock).await {
                     Ok(caller) => drop(request.extensions_mut().insert(caller)),
                     Err(problem) => return problem.into_response(),
                 }

@@ -25,6 +25,7 @@ pub mod probes;
 pub mod problem;
 pub mod server;
 pub mod sql;
+mod tls;
 pub mod trust;
 mod undelete;
 
@@ -39,3 +40,4 @@ pub use parameters::{Parameters, PathParameters};
 pub use probes::{Phase, Ready};
 pub use problem::{Kind, Problem};
 pub use server::{Server, Stopped};
+pub use tls::{Tls, TlsError};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use crate::frame::Frame;
 use crate::metering::{self, Metering, UPKEEP_EVERY};
 use crate::patience::Patience;
+use crate::tls::Tls;
 
 /// Connections waiting to be accepted; the system refuses more.
 const BACKLOG: u32 = 1024;
@@ -40,6 +41,7 @@ const REFUSAL_BODY: &str = r#"{"type":"about:blank","title":"Service Unavailable
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
 }
 
 /// How the server ended.
@@ -70,9 +72,15 @@ impl Server {
             socket.bind(address)?;
             let listener = socket.listen(BACKLOG)?;
             let address = listener.local_addr()?;
-            Ok(Self { listener, address })
+            Ok(Self { listener, address, tls: None })
         };
         open().map_err(|why| Error { address, why })
+    }
+
+    /// Speaks TLS alone, with what this shows.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The address with its real port.
@@ -83,7 +91,7 @@ impl Server {
 
     /// Answers until `stop` is done, then finishes what is under way within `stop_time`.
     pub async fn serve(self, frame: Frame, stop: impl Future<Output = ()>) -> Stopped {
-        let Self { listener, .. } = self;
+        let Self { listener, tls, .. } = self;
         let limits = frame.limits().clone();
         let room = Arc::new(Semaphore::new(limits.connections));
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
@@ -125,15 +133,18 @@ impl Server {
             };
             match Arc::clone(&room).try_acquire_owned() {
                 Ok(place) => {
-                    let (frame, watching) = (frame.clone(), watching.clone());
+                    let (frame, watching, tls) = (frame.clone(), watching.clone(), tls.clone());
                     connections.spawn(async move {
                         let _place = place;
-                        connection(stream, frame, watching).await;
+                        secured(stream, tls, frame, watching).await;
                     });
                 }
                 Err(_) => {
                     metering::refused("connections");
-                    if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
+                    // Over TLS a word would cost a handshake, and there is no room: it is closed.
+                    if tls.is_none()
+                        && let Ok(place) = Arc::clone(&refusals).try_acquire_owned()
+                    {
                         connections.spawn(async move {
                             let _place = place;
                             tokio::time::timeout(REFUSAL_TIME_MAX, refuse(stream)).await.ok();
@@ -152,9 +163,22 @@ impl Server {
     }
 }
 
-async fn connection(stream: TcpStream, frame: Frame, mut stopping: watch::Receiver<bool>) {
-    let _counted = metering::connection();
+/// The handshake has as long as the headers of a request have.
+async fn secured(stream: TcpStream, tls: Option<Tls>, frame: Frame, stopping: watch::Receiver<bool>) {
     stream.set_nodelay(true).ok();
+    let Some(tls) = tls else { return connection(stream, frame, stopping).await };
+    match tokio::time::timeout(frame.limits().head_time, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, frame, stopping).await,
+        Ok(Err(why)) => tracing::debug!(%why, "a handshake failed"),
+        Err(_) => tracing::debug!("a handshake took too long"),
+    }
+}
+
+async fn connection<T>(stream: T, frame: Frame, mut stopping: watch::Receiver<bool>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let _counted = metering::connection();
     let limits = frame.limits().clone();
     let service = service_fn(move |request| {
         let frame = frame.clone();

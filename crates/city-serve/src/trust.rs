@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use city_model::reach::{Attributes, Blur, Rule};
-use city_model::{Applied, Change, Definition, DefinitionKind, Period, Permit, Reach, Rejected, Time};
+use city_model::{Applied, Change, DataClass, Definition, DefinitionKind, Period, Permit, Reach, Rejected, Time};
 use city_ngsi_ld::TermMap;
 use city_trust::decide::{Policies, ROLES, parse};
 use city_trust::words::{Asked, translate};
-use city_trust::{NewToken, Role, StoredPolicy, StoredToken, TokenRequest, principal_id};
+use city_trust::{NewToken, Role, StoredClass, StoredPolicy, StoredToken, TokenRequest, principal_id};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -31,6 +31,7 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
     let (door, ours) = ("trust", "docs/reference/trust.md");
     let (tokens, token) = ("/trust/v1/tokens", "/trust/v1/tokens/{tokenId}");
     let (policies, policy) = ("/trust/v1/policies", "/trust/v1/policies/{policyId}");
+    let (classes, class) = ("/trust/v1/classes", "/trust/v1/classes/{attrId}");
     let administer = Effect::Administer;
     vec![
         Operation::new(door, ours, "create_token", Method::POST, tokens, administer, create_token),
@@ -39,6 +40,9 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
         Operation::new(door, ours, "add_policy", Method::POST, policies, administer, add_policy),
         Operation::new(door, ours, "list_policies", Method::GET, policies, administer, list_policies),
         Operation::new(door, ours, "remove_policy", Method::DELETE, policy, administer, remove_policy),
+        Operation::new(door, ours, "set_class", Method::POST, classes, administer, set_class),
+        Operation::new(door, ours, "list_classes", Method::GET, classes, administer, list_classes),
+        Operation::new(door, ours, "remove_class", Method::DELETE, class, administer, remove_class),
         Operation::new(door, ours, "explain", Method::GET, "/trust/v1/explain", administer, explain),
     ]
 }
@@ -235,6 +239,64 @@ async fn remove_policy(
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClassBody {
+    attribute: String,
+    class: String,
+}
+
+/// Says of which class the values of an attribute are, in every entity and also in the past.
+async fn set_class(
+    State(city): State<Arc<City>>,
+    caller: Caller,
+    WholeBody(bytes): WholeBody,
+) -> Result<Json<Value>, Problem> {
+    let asked: ClassBody = body(&bytes)?;
+    let name = attribute_of(&city, &caller, &asked.attribute).await?;
+    let class = DataClass::parse(&asked.class).ok_or_else(|| {
+        let detail = "class: it must be environment, infrastructure, behaviour or personal.";
+        Problem::new(Kind::BadRequestData, "NLD-002", detail)
+    })?;
+    let stored = StoredClass {
+        class: class.as_str().into(),
+        created_by: caller.permit.who().into(),
+        created_at_micros: city.now().as_micros(),
+    };
+    let written = stored.body().map_err(|error| Problem::internal("TRU-009", &error))?;
+    let (kind, id): (_, Box<str>) = (DefinitionKind::Class, name.as_str().into());
+    let create = city.context.find_definition(&caller.permit, kind, &id)?.is_none();
+    define(&city, &caller.permit, Change::Define(Definition { kind, id, body: written, create })).await?;
+    Ok(Json(json!({"attribute": name.as_str(), "class": class.as_str()})))
+}
+
+async fn attribute_of(city: &City, caller: &Caller, word: &str) -> Result<city_model::Name, Problem> {
+    let (_, terms) = reading(city, caller).await?;
+    full_name(&terms, word, Asked::Attribute).map_err(|why| Problem::new(Kind::BadRequestData, "NLD-002", why))
+}
+
+async fn list_classes(State(city): State<Arc<City>>, caller: Caller) -> Result<Json<Value>, Problem> {
+    let mut classes = Vec::new();
+    for (id, stored) in city.context.list_definitions(&caller.permit, DefinitionKind::Class)? {
+        let stored = StoredClass::parse(&stored).map_err(|error| Problem::internal("TRU-009", &error))?;
+        classes.push(json!({
+            "attribute": id, "class": stored.class, "createdBy": stored.created_by,
+            "createdAt": Time::from_micros(stored.created_at_micros).to_string(),
+        }));
+    }
+    Ok(Json(json!({"classes": classes})))
+}
+
+async fn remove_class(
+    State(city): State<Arc<City>>,
+    caller: Caller,
+    path: PathParameters,
+) -> Result<StatusCode, Problem> {
+    let id = attribute_of(&city, &caller, path.get("attrId")?).await?.as_str().into();
+    define(&city, &caller.permit, Change::Undefine { kind: DefinitionKind::Class, id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// What somebody may do, and by which policies.
 async fn explain(
     State(city): State<Arc<City>>,
@@ -255,7 +317,8 @@ async fn explain(
     Ok(Json(json!({
         "who": &*principal.id, "tenant": principal.tenant.as_str(), "purpose": purpose, "roles": roles,
         "organisation": principal.organisation.as_deref(),
-        "read": shown_reach(&powers.read), "write": shown_reach(&powers.write), "rights": rights, "policies": policies,
+        "read": shown_reach(&powers.read), "write": shown_reach(&powers.write), "rights": rights,
+        "discloses": powers.discloses.iter().map(|class| class.as_str()).collect::<Vec<_>>(), "policies": policies,
     })))
 }
 

@@ -13,7 +13,7 @@ use cedar_policy::{
     PolicySet, PrincipalConstraint, Request, RestrictedExpression,
 };
 use city_model::reach::{Attributes, Blur, Part, Rule};
-use city_model::{Condition, Name, Powers, Reach, Right};
+use city_model::{Condition, DataClass, Name, Powers, Reach, Right};
 
 use crate::principal::Principal;
 use crate::residual::condition_of;
@@ -49,7 +49,12 @@ pub struct Filed {
     policy: Policy,
     attributes: Attributes,
     blurred: Vec<(Name, Blur)>,
+    /// Data of behaviour or persons that it opens, where a purpose is named.
+    classes: Vec<DataClass>,
 }
+
+/// Of which class the values of attributes are, where that was said.
+pub type Classes = BTreeMap<Name, DataClass>;
 
 impl Default for Policies {
     fn default() -> Self {
@@ -109,15 +114,32 @@ impl Policies {
         self.all.is_empty()
     }
 
-    /// What somebody may do, for a purpose.
+    /// What somebody may do, for a purpose. Data of behaviour or persons is read only where a policy says
+    /// that it opens it, and a purpose is named.
     #[must_use]
-    pub fn decide(&self, principal: &Principal, purpose: Option<&str>) -> Powers {
+    pub fn decide(&self, principal: &Principal, purpose: Option<&str>, classes: &Classes) -> Powers {
         let Some(question) = self.question(principal, purpose) else { return Powers::default() };
         let rights = [Right::Define, Right::Administer, Right::Audit, Right::Operate];
+        let mut discloses = Vec::new();
+        let read = question.reach(Right::Read, &mut |filed, when| {
+            let opened = |class: DataClass| purpose.is_some() && filed.classes.contains(&class);
+            let shut = classes.iter().filter(|(_, class)| class.is_sensitive() && !opened(**class));
+            let shut: Vec<Name> = shut.map(|(name, _)| name.clone()).collect();
+            let attributes = filed.attributes.without(&shut);
+            if filed.policy.effect() == Effect::Permit && *when != Condition::Never {
+                let shown =
+                    classes.iter().filter(|(name, class)| class.is_sensitive() && attributes.contain(name.as_str()));
+                discloses.extend(shown.map(|(_, class)| *class));
+            }
+            if filed.policy.effect() == Effect::Permit { attributes } else { filed.attributes.clone() }
+        });
+        discloses.sort_by_key(|class| class.as_str());
+        discloses.dedup();
         Powers {
-            read: question.reach(Right::Read),
-            write: question.reach(Right::Write),
+            read,
+            write: question.reach(Right::Write, &mut |filed, _| filed.attributes.clone()),
             rights: rights.into_iter().filter(|right| question.may(*right)).collect(),
+            discloses,
         }
     }
 
@@ -185,7 +207,8 @@ impl Question<'_> {
         })
     }
 
-    fn reach(&self, right: Right) -> Reach {
+    /// `attributes_of` says which attributes a policy is about, given when it holds.
+    fn reach(&self, right: Right, attributes_of: &mut dyn FnMut(&Filed, &Condition) -> Attributes) -> Reach {
         let Some(action) = uid("Action", right.verb()) else { return Reach::Nothing };
         let request =
             Request::builder().principal(self.own.clone()).action(action).context(self.context.clone()).build();
@@ -197,7 +220,7 @@ impl Question<'_> {
         let sometimes = residuals.iter().map(|policy| (policy, when_of(policy)));
         for (policy, when) in always.chain(sometimes) {
             let Some(filed) = self.filed.get(policy.id()) else { continue };
-            let (attributes, blurred) = (filed.attributes.clone(), filed.blurred.clone());
+            let (attributes, blurred) = (attributes_of(filed, &when), filed.blurred.clone());
             match (filed.policy.effect(), when) {
                 (_, Condition::Never) => {}
                 (Effect::Permit, when) => add(&mut part.grants, Rule { when, attributes, blurred }),
@@ -316,7 +339,15 @@ impl Filed {
             let why = "what is forbidden is not shown at all".to_owned();
             return Err(PolicyError::Annotation { annotation: "round", why });
         }
-        Ok(Self { policy, attributes, blurred })
+        let mut classes = Vec::new();
+        for word in policy.annotation("classes").unwrap_or_default().split_whitespace() {
+            let class = DataClass::parse(word).filter(|class| class.is_sensitive()).ok_or_else(|| {
+                let why = format!("{word} is neither behaviour nor personal");
+                PolicyError::Annotation { annotation: "classes", why }
+            })?;
+            classes.push(class);
+        }
+        Ok(Self { policy, attributes, blurred, classes })
     }
 }
 

@@ -23,11 +23,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use city_model::permit::Grant;
-use city_model::{DefinitionKind, Mint, Owner, Permit, PermitSource, Powers, TenantName, Time};
+use city_model::reach::{Attributes, Part, Rule};
+use city_model::{
+    Condition, DataClass, DefinitionKind, Mint, Name, Owner, Permit, PermitSource, Powers, Reach, TenantName, Time,
+};
 use parking_lot::{Mutex, RwLock};
 
-pub use decide::{Policies, PolicyError};
-pub use policy::StoredPolicy;
+pub use decide::{Classes, Policies, PolicyError};
+pub use policy::{StoredClass, StoredPolicy};
 pub use principal::{PUBLIC, Principal, Role};
 pub use token::{NewToken, StoredToken, TokenError, TokenRequest, principal_id, random_secret};
 
@@ -48,6 +51,10 @@ pub enum Error {
         port = address.port()
     )]
     NotLoopback { address: SocketAddr },
+    #[error(
+        "Listening on {address} without TLS is refused: tokens would go over the network for anyone to read. Give --tls-cert and --tls-key, or --plain-http where a proxy in front has TLS."
+    )]
+    NotSecured { address: SocketAddr },
     #[error("Nothing here is open to everybody. Send a token: Authorization: Bearer rk_…")]
     NobodyKnown,
     #[error("This token is not known, was taken back, or has ended. Ask an administrator for a new one.")]
@@ -72,6 +79,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotLoopback { .. } => "TRU-001",
+            Self::NotSecured { .. } => "TRU-015",
             Self::NobodyKnown => "TRU-002",
             Self::NotKnown => "TRU-003",
             Self::OtherTenant => "TRU-004",
@@ -118,6 +126,7 @@ type Asked = (TenantName, Arc<str>, Option<Box<str>>);
 #[derive(Default)]
 struct Known {
     policies: HashMap<TenantName, Policies>,
+    classes: HashMap<TenantName, Classes>,
     tokens: HashMap<Box<str>, Arc<KnownToken>>,
 }
 
@@ -182,6 +191,19 @@ impl Trust {
                 let token = KnownToken { tenant: tenant.clone(), stored: kept, principal, used_at_micros };
                 known.tokens.insert(id.into(), Arc::new(token));
             }
+            (DefinitionKind::Class, body) => {
+                let name = Name::parse(id).map_err(|error| stored("class", &error))?;
+                let classes = known.classes.entry(tenant.clone()).or_default();
+                match body {
+                    Some(body) => {
+                        let kept = StoredClass::parse(body).map_err(|error| stored("class", &error))?;
+                        let class =
+                            DataClass::parse(&kept.class).ok_or_else(|| stored("class", &"it is none of the four"))?;
+                        classes.insert(name, class);
+                    }
+                    None => drop(classes.remove(&name)),
+                }
+            }
             (DefinitionKind::Token, None) => drop(known.tokens.remove(id)),
             _ => return Ok(()),
         }
@@ -202,7 +224,8 @@ impl Trust {
         let principal = match self.recognise(bearer, tenant, now)? {
             Caller::LocalOperator => {
                 let tenant = tenant.cloned().unwrap_or_else(TenantName::default_tenant);
-                return Ok(self.permit(tenant, LOCAL_OPERATOR.into(), purpose, Arc::clone(&self.all), now));
+                let powers = self.operators(&tenant, purpose);
+                return Ok(self.permit(tenant, LOCAL_OPERATOR.into(), purpose, powers, now));
             }
             Caller::Principal(principal) => principal,
         };
@@ -243,6 +266,28 @@ impl Trust {
         Ok(Caller::Principal(token.principal.clone()))
     }
 
+    /// All of them; yet data of behaviour and persons only where a purpose is named.
+    fn operators(&self, tenant: &TenantName, purpose: Option<&str>) -> Arc<Powers> {
+        let known = self.known.read();
+        let classes = known.classes.get(tenant).into_iter().flatten();
+        let sensitive: Vec<(&Name, DataClass)> =
+            classes.filter(|(_, class)| class.is_sensitive()).map(|(name, class)| (name, *class)).collect();
+        if sensitive.is_empty() {
+            return Arc::clone(&self.all);
+        }
+        let mut powers = Powers::clone(&self.all);
+        match purpose {
+            Some(_) => powers.discloses = sensitive.into_iter().map(|(_, class)| class).collect(),
+            None => {
+                let names = sensitive.into_iter().map(|(name, _)| name.clone()).collect();
+                let attributes = Attributes::AllBut(names);
+                let grants = vec![Rule { when: Condition::Always, attributes, blurred: Vec::new() }];
+                powers.read = Reach::Part(Arc::new(Part { grants, forbids: Vec::new() }));
+            }
+        }
+        Arc::new(powers)
+    }
+
     fn decide(&self, principal: &Principal, purpose: Option<&str>) -> Arc<Powers> {
         let asked: Asked = (principal.tenant.clone(), Arc::clone(&principal.id), purpose.map(Into::into));
         if let Some(powers) = self.decisions.lock().get(&asked) {
@@ -250,7 +295,9 @@ impl Trust {
         }
         let known = self.known.read();
         let policies = known.policies.get(&principal.tenant).unwrap_or(&self.roles);
-        let powers = Arc::new(policies.decide(principal, purpose));
+        let none = Classes::new();
+        let classes = known.classes.get(&principal.tenant).unwrap_or(&none);
+        let powers = Arc::new(policies.decide(principal, purpose, classes));
         let mut decisions = self.decisions.lock();
         if decisions.len() >= DECISIONS_MAX {
             decisions.clear();
@@ -312,7 +359,8 @@ impl PermitSource for Trust {
             None => (LOCAL_OPERATOR, None),
         };
         if who == LOCAL_OPERATOR {
-            return Some(self.permit(tenant.clone(), who.into(), purpose, Arc::clone(&self.all), now));
+            let powers = self.operators(tenant, purpose);
+            return Some(self.permit(tenant.clone(), who.into(), purpose, powers, now));
         }
         let principal = self.find_principal(tenant, who)?;
         if let Some(id) = who.strip_prefix("token:") {
@@ -333,12 +381,18 @@ impl std::fmt::Debug for Trust {
 }
 
 /// May the server listen here without asking who is there? Only where nobody but this machine's own users can knock.
-pub fn listen_allowed(address: SocketAddr) -> Result<(), Error> {
-    // An IPv4 loopback address written inside IPv6 is one too.
-    match address.ip().to_canonical().is_loopback() {
-        true => Ok(()),
-        false => Err(Error::NotLoopback { address }),
-    }
+pub fn listen_without_identities(address: SocketAddr) -> Result<(), Error> {
+    if is_loopback(address) { Ok(()) } else { Err(Error::NotLoopback { address }) }
+}
+
+/// May the server listen here without TLS? Only where tokens do not go over a network.
+pub fn listen_without_tls(address: SocketAddr) -> Result<(), Error> {
+    if is_loopback(address) { Ok(()) } else { Err(Error::NotSecured { address }) }
+}
+
+/// An IPv4 loopback address written inside IPv6 is one too.
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 #[cfg(test)]
@@ -348,11 +402,15 @@ mod tests {
     #[test]
     fn without_identities_only_loopback_may_be_listened_on() {
         for address in ["127.0.0.1:9090", "127.8.0.1:1", "[::1]:9090", "[::ffff:127.0.0.1]:9090"] {
-            assert_eq!(listen_allowed(address.parse().unwrap()), Ok(()), "{address}");
+            let address = address.parse().unwrap();
+            assert_eq!(listen_without_identities(address), Ok(()), "{address}");
+            assert_eq!(listen_without_tls(address), Ok(()), "{address}");
         }
         for address in ["0.0.0.0:9090", "[::]:9090", "192.168.1.2:9090", "[2001:db8::1]:80", "[::ffff:10.0.0.1]:80"] {
-            let refused = listen_allowed(address.parse().unwrap()).unwrap_err().to_string();
+            let refused = listen_without_identities(address.parse().unwrap()).unwrap_err().to_string();
             assert!(refused.contains(address) && refused.contains("Listen on 127.0.0.1:"), "{refused}");
+            let refused = listen_without_tls(address.parse().unwrap()).unwrap_err().to_string();
+            assert!(refused.contains(address) && refused.contains("--tls-cert"), "{refused}");
         }
     }
 }

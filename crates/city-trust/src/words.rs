@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use city_model::{Name, Scope};
+use city_model::{DataClass, Name, Scope};
 
 use crate::principal::Role;
 
@@ -14,7 +14,7 @@ use crate::principal::Role;
 pub const SENTENCE_BYTES_MAX: usize = 2_048;
 
 /// How a sentence goes, for errors and help.
-pub const FORM: &str = "WHO may [not] read|write|subscribe [ATTRIBUTE, … of] TYPE, … [in SCOPE, …] [with ATTRIBUTE to STEP|METRES m, …] [for PURPOSE, …]";
+pub const FORM: &str = "WHO may [not] read|write|subscribe [personal|behaviour] [ATTRIBUTE, … of] TYPE, … [in SCOPE, …] [with ATTRIBUTE to STEP|METRES m, …] [for PURPOSE, …]";
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WordsError {
@@ -39,6 +39,8 @@ struct Sentence {
     who: Who,
     not: bool,
     action: &'static str,
+    /// Data of behaviour or persons that it opens.
+    classes: Vec<&'static str>,
     attributes: Vec<Name>,
     types: Vec<Name>,
     scopes: Vec<Scope>,
@@ -83,6 +85,14 @@ fn read(sentence: &str, expand: &dyn Fn(&str, Asked) -> Result<Name, String>) ->
         "subscribe" => "subscribe",
         other => return wrong(format!("\"{other}\" is nothing that may be done; say read, write or subscribe.")),
     };
+    let mut classes = Vec::new();
+    while let Some(class) = rest.first().and_then(|word| DataClass::parse(word)).filter(|class| class.is_sensitive()) {
+        classes.push(class.as_str());
+        rest = &rest[1..];
+        if let Some((_, behind)) = rest.split_first().filter(|(word, _)| **word == ",") {
+            rest = behind;
+        }
+    }
     let mut parts: Vec<(&str, Vec<&str>)> = vec![("", Vec::new())];
     while let Some((word, behind)) = rest.split_first() {
         rest = behind;
@@ -95,6 +105,7 @@ fn read(sentence: &str, expand: &dyn Fn(&str, Asked) -> Result<Name, String>) ->
         who,
         not,
         action,
+        classes,
         attributes: Vec::new(),
         types: Vec::new(),
         scopes: Vec::new(),
@@ -181,6 +192,9 @@ impl Sentence {
         if self.not && !(self.rounded.is_empty() && self.coarsened.is_empty()) {
             return wrong("What may not be done needs no \"with\".");
         }
+        if !self.classes.is_empty() && (self.not || self.action != "read" || self.purposes.is_empty()) {
+            return wrong("Data of persons and of behaviour is opened for reading, for a purpose: … for PURPOSE.");
+        }
         if self.action == "subscribe"
             && !(self.attributes.is_empty() && self.types.is_empty() && self.scopes.is_empty())
         {
@@ -197,6 +211,7 @@ impl Sentence {
         };
         // Writing to memory cannot fail.
         for (annotation, text) in [
+            ("classes", self.classes.join(" ")),
             ("attributes", names(&self.attributes)),
             ("round", amounts(&self.rounded)),
             ("coarsen", amounts(&self.coarsened)),
@@ -289,6 +304,13 @@ forbid (principal in Role::"developer", action == Action::"read", resource)
 when { resource in Type::"urn:t:Building" };"#,
             ),
             (
+                "the clinic may read personal and behaviour birthday of Person, for care",
+                r#"@classes("personal behaviour")
+@attributes("urn:a:birthday")
+permit (principal in Organisation::"clinic", action == Action::"read", resource)
+when { resource in Type::"urn:t:Person" && ["care"].contains(context.purpose) };"#,
+            ),
+            (
                 "token 8f3a may write everything",
                 r#"permit (principal == Principal::"token:8f3a", action == Action::"write", resource);"#,
             ),
@@ -310,6 +332,8 @@ when { resource in Type::"urn:t:Building" };"#,
             ("anyone may read Shelter with location", "is not ATTRIBUTE to STEP"),
             ("anyone may read Shelter with location to 0 m", "no number above zero"),
             ("anyone may not read Shelter with level to 1", "needs no \"with\""),
+            ("the clinic may read personal name of Person", "for a purpose"),
+            ("the clinic may write personal name of Person for care", "for a purpose"),
             ("anyone may subscribe Shelter", "told of what they may read"),
             ("may read Shelter", "does not say who"),
         ] {

@@ -12,7 +12,7 @@ use cedar_policy::{
 use city_model::condition::plain;
 use city_model::{Attribute, Entity, EntityId, Instance, Kind, Name, Reach, Right, Scope, TenantName, Value};
 use city_trust::decide::{Policies, ROLES, parse};
-use city_trust::{Principal, Role};
+use city_trust::{Classes, Principal, Role};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -87,7 +87,7 @@ fn entity(id: &str, types: &[&str], scopes: &[&str], attributes: &[(&str, Value)
 fn roles_may_what_their_page_says() {
     let policies = Policies::default();
     assert_eq!(policies.len(), PolicySet::from_str(ROLES).unwrap().policies().count(), "every one of them is taken in");
-    let powers = |role| policies.decide(&principal(&[role], None), None);
+    let powers = |role| policies.decide(&principal(&[role], None), None, &Classes::new());
     let administrator = powers(Role::Administrator);
     assert_eq!((administrator.read, administrator.write), (Reach::Everything, Reach::Everything));
     assert_eq!(administrator.rights, [Right::Define, Right::Administer, Right::Audit, Right::Operate]);
@@ -99,7 +99,7 @@ fn roles_may_what_their_page_says() {
     assert_eq!((powers(Role::Device).read, powers(Role::Device).write), (Reach::Nothing, Reach::Everything));
     assert!(powers(Role::Public).are_none());
     assert!(
-        !policies.decide(&principal(&Role::ALL, None), None).have(Right::Host),
+        !policies.decide(&principal(&Role::ALL, None), None, &Classes::new()).have(Right::Host),
         "no policy gives what is all tenants'"
     );
 }
@@ -111,7 +111,7 @@ fn a_purpose_opens_what_it_is_for_and_nothing_else() {
         when { resource in Type::"BusStop" && ["operation"].contains(context.purpose) };"#;
     policies.insert("stops", words).unwrap();
     let company = principal(&[Role::Developer], Some("bus-company"));
-    let read = |who: &Principal, purpose| policies.decide(who, purpose).read;
+    let read = |who: &Principal, purpose| policies.decide(who, purpose, &Classes::new()).read;
     assert_eq!(read(&company, None), Reach::Nothing);
     assert_eq!(read(&company, Some("advertising")), Reach::Nothing);
     assert_eq!(read(&principal(&[Role::Developer], Some("other")), Some("operation")), Reach::Nothing);
@@ -119,7 +119,7 @@ fn a_purpose_opens_what_it_is_for_and_nothing_else() {
     assert!(reach.sight(&entity("urn:s:1", &["BusStop"], &[], &[])).is_some());
     assert!(reach.sight(&entity("urn:d:1", &["Depot"], &[], &[])).is_none());
     policies.remove("stops");
-    assert_eq!(policies.decide(&company, Some("operation")).read, Reach::Nothing);
+    assert_eq!(policies.decide(&company, Some("operation"), &Classes::new()).read, Reach::Nothing);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn what_is_pushed_down_is_what_the_engine_says_of_each_entity() {
         }
         let who = principal(&[Role::Developer], Some("o"));
         let said = full(&PolicySet::from_str(&all).unwrap(), &who, Right::Read, purpose, &entity);
-        let pushed = policies.decide(&who, Some(purpose)).read.sight(&entity).is_some();
+        let pushed = policies.decide(&who, Some(purpose), &Classes::new()).read.sight(&entity).is_some();
         if said {
             shown += 1
         } else {

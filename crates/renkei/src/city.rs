@@ -102,7 +102,7 @@ fn open_trust(mint: Mint, auth: Auth, folder: &Folder, context: &Context) -> Res
     };
     let trust = Trust::new(mint, gate);
     for space in context.tenants().list() {
-        for kind in [DefinitionKind::Policy, DefinitionKind::Token] {
+        for kind in [DefinitionKind::Class, DefinitionKind::Policy, DefinitionKind::Token] {
             for (id, body) in definitions_of(&space, kind) {
                 trust.learn(&space.name, kind, &id, Some(&body))?;
             }

@@ -41,6 +41,8 @@ pub enum Command {
     Token(crate::token::Options),
     /// Who may what: add a policy in words, list, explain, remove
     Policy(crate::policy::Options),
+    /// Of which class the values of an attribute are: environment, infrastructure, behaviour, personal
+    Class(crate::class::Options),
     /// The trail: what was done, by whom, and whether it is still what it was
     Audit(crate::audit::Options),
     /// Look after subscriptions: how they fare, what was given up, send it again
@@ -88,7 +90,7 @@ pub struct ServerOptions {
     pub token_file: Option<std::path::PathBuf>,
     /// For which purpose it is asked
     #[arg(long = "for", env = "RENKEI_PURPOSE", value_name = "PURPOSE")]
-    pub purpose: Option<String>,
+    pub asking_for: Option<String>,
     /// Answer as JSON, for programs
     #[arg(long, env = "RENKEI_JSON")]
     pub json: bool,

@@ -58,7 +58,7 @@ impl Client {
             bearer.set_sensitive(true);
             headers.insert(http::header::AUTHORIZATION, bearer);
         }
-        if let Some(purpose) = &options.purpose {
+        if let Some(purpose) = &options.asking_for {
             headers.insert("renkei-purpose", HeaderValue::try_from(purpose).context("--purpose is not plain ASCII")?);
         }
         if let Some(url) = &options.context {

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod bench;
 mod city;
+mod class;
 mod cli;
 mod client;
 mod config;
@@ -23,6 +24,7 @@ mod restore;
 mod serve;
 mod sql;
 mod subscriptions;
+mod tls;
 mod token;
 mod undelete;
 
@@ -86,6 +88,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Subscriptions(options) => subscriptions::run(&options),
         Command::Token(options) => token::run(&options),
         Command::Policy(options) => policy::run(&options),
+        Command::Class(options) => class::run(&options),
         Command::Audit(options) => audit::run(&options),
         Command::Undelete(options) => undelete::run(&options),
         Command::Backup(options) => backup::run(&options),

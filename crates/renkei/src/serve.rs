@@ -20,6 +20,7 @@ use crate::Outcome;
 use crate::city::{Auth, OpenCity, Settings, open};
 use crate::cli::DEFAULT_ADDRESS;
 use crate::log_file::{self, LogFile};
+use crate::tls;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
@@ -27,6 +28,7 @@ use crate::log_file::{self, LogFile};
   renkei serve --data ./city --auth off         everyone on this machine may do everything
   renkei serve --data ./city --listen 127.0.0.1:9000 --outbound-allow hooks.example.org
   renkei --config /etc/renkei.toml serve
+  renkei serve --data ./city --listen 0.0.0.0:443 --tls-cert city.pem --tls-key city.key
   renkei serve --data ./city --log-file ./renkei.log --log-format json
 
 It prints `ready http://HOST:PORT` when it answers, and ends on SIGINT or SIGTERM. The local operator's token
@@ -41,6 +43,15 @@ pub struct Options {
     /// Whether those who ask must say who they are; off lets everyone on this machine do everything
     #[arg(long, env = "RENKEI_AUTH", value_enum, default_value_t = Auth::On)]
     pub auth: Auth,
+    /// Certificate of the server, PEM, with those that lead to its root behind it
+    #[arg(long, env = "RENKEI_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Key of the certificate, PEM; both files are read again when they change
+    #[arg(long, env = "RENKEI_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Listen beyond this machine without TLS, because a proxy in front of the server has it
+    #[arg(long, env = "RENKEI_PLAIN_HTTP")]
+    pub plain_http: bool,
     /// Where notifications and @context fetches may go: host, *.host, network or address, with :port if need be
     #[arg(long, env = "RENKEI_OUTBOUND_ALLOW", value_delimiter = ',', value_name = "PATTERN")]
     pub outbound_allow: Vec<Pattern>,
@@ -80,6 +91,11 @@ pub struct Options {
 }
 
 impl Options {
+    fn tls(&self) -> Option<tls::Files> {
+        let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
+        Some(tls::Files { certificate, key })
+    }
+
     fn journal_limits(&self) -> JournalLimits {
         JournalLimits {
             keep_bytes: self.journal_keep_mib << 20,
@@ -109,9 +125,12 @@ fn thinning(text: &str) -> Result<Thinning, String> {
 
 pub fn run(options: &Options) -> Result<Outcome> {
     start_logging(&options.log, &options.log_format, options.log_file()?)?;
-    if options.auth == Auth::Off {
-        city_trust::listen_allowed(options.listen)?;
+    match (options.auth, options.tls()) {
+        (Auth::Off, _) => city_trust::listen_without_identities(options.listen)?,
+        (Auth::On, None) if !options.plain_http => city_trust::listen_without_tls(options.listen)?,
+        _ => {}
     }
+    let tls = options.tls().map(|files| files.open()).transpose()?;
     let metering = Metering::install().context("Metrics cannot be set up")?;
     let runtime = runtime()?;
     let started = Instant::now();
@@ -128,7 +147,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let opened = open(&options.data, settings)?;
     let limits =
         Limits { body_bytes: (options.body_mib as usize) << 20, connections: connections(), ..Limits::default() };
-    let serving = Serving::new(&opened, &metering, Vec::new(), limits, options.listen)?;
+    let mut serving = Serving::new(&opened, &metering, Vec::new(), limits, options.listen)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    if let (Some(files), Some(tls)) = (options.tls(), tls) {
+        serving.server = serving.server.with_tls(Some(tls.clone()));
+        runtime.spawn(files.follow(tls));
+    }
     tracing::info!(
         address = %serving.address(),
         data = %options.data.display(),
@@ -139,7 +163,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
         "ready"
     );
     let stop = stop_signal()?;
-    println!("ready http://{}", serving.address());
+    println!("ready {scheme}://{}", serving.address());
     runtime.block_on(serving.until(stop));
     tracing::info!("stopped");
     // Deliveries end first, then the followers, then the commit thread.

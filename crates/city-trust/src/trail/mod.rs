@@ -384,6 +384,7 @@ fn said(record: &Record) -> Option<Said> {
         DefinitionKind::Policy => "policy",
         DefinitionKind::Token => "token",
         DefinitionKind::Account => "account",
+        DefinitionKind::Class => "class",
         _ => return None,
     };
     let body = |bytes: &Option<Box<[u8]>>| bytes.as_deref().map(without_secret);

@@ -64,7 +64,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
         bail!("--speed must be more than 0 and at most 3600, not {}", options.speed);
     }
     start_logging(&options.log, "text", None)?;
-    city_trust::listen_allowed(options.listen)?;
+    city_trust::listen_without_identities(options.listen)?;
     let metering = Metering::install().context("Metrics cannot be set up")?;
     let runtime = runtime()?;
     let temporary = Temporary::new(options.data.is_none())?;
