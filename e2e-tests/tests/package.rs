@@ -137,7 +137,11 @@ fn it_installs_into_a_fresh_root_serves_there_and_leaves_the_data_when_it_goes()
     let mut server = Server::launch_program("chroot", &serve);
     server.wait_until_ready().unwrap();
     let entity = json!({"id": "urn:ngsi-ld:Thing:1", "type": "Thing"});
-    let _ = server.client().post(ENTITIES, &entity).expect(201);
+    let token = fresh.path().join("var/lib/renkei/keys/operator.token");
+    let operator = || std::fs::read_to_string(&token).unwrap().trim().to_owned();
+    // As it is installed, it asks who is there.
+    let _ = server.client().post(ENTITIES, &entity).expect(401);
+    let _ = server.client().token(&operator()).post(ENTITIES, &entity).expect(201);
     server.stop();
 
     // An upgrade keeps what the operator wrote, and the city goes on.
@@ -147,7 +151,7 @@ fn it_installs_into_a_fresh_root_serves_there_and_leaves_the_data_when_it_goes()
     assert_eq!(std::fs::read_to_string(&config).unwrap(), own);
     let mut server = Server::launch_program("chroot", &serve);
     server.wait_until_ready().unwrap();
-    let _ = server.client().get(&format!("{ENTITIES}/urn:ngsi-ld:Thing:1")).expect(200);
+    let _ = server.client().token(&operator()).get(&format!("{ENTITIES}/urn:ngsi-ld:Thing:1")).expect(200);
     server.stop();
 
     run("dpkg", &[&into, "--remove", "renkei"]);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use city_context::{AsOf, Context, TenantSpace};
 use city_model::subscription::{Accept, DeliveryReport, Trigger};
-use city_model::{Change, Entity, PermitSource, Subscription, Time};
+use city_model::{Change, Entity, Permit, PermitSource, Subscription, Time};
 use city_ngsi_ld::context::{ContextStore, TermMap};
 use city_ngsi_ld::subscription::{NotifiedEntity, context_of, render_notification, terms_of};
 use city_outbound::Outbound;
@@ -41,6 +41,8 @@ const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_LAST: Duration = Duration::from_secs(60);
 /// Pause where an endpoint took some of what was sent: it lives, and the others need not wait for what it did not take.
 const PAUSE_ALIVE: Duration = Duration::from_millis(20);
+/// How often a notification on its way looks whether it must end.
+const CUT_LOOK: Duration = Duration::from_millis(50);
 /// Answers that a later attempt will not better.
 const REFUSALS: [u16; 8] = [400, 401, 403, 405, 410, 413, 415, 422];
 
@@ -476,17 +478,41 @@ impl Deliveries {
 
     async fn send(&self, subscription: &Subscription, terms: &TermMap, lane: &Lane, prepared: Prepared) -> Outcome {
         match prepared {
-            Prepared::Body(body) => self.post(subscription, terms, lane, body).await,
+            Prepared::Body(body, permit) => self.release(subscription, terms, lane, body, &permit).await,
             // What may show data of behaviour or persons stands in the trail before it leaves.
             Prepared::Sensitive(body, note, permit) => {
                 let noted = self.context.apply(&permit, vec![Change::Note(note)], cause(), Vec::new()).await;
                 match noted {
-                    Ok(_) => self.post(subscription, terms, lane, body).await,
+                    Ok(_) => self.release(subscription, terms, lane, body, &permit).await,
                     Err(error) => Outcome::Later(error.to_string()),
                 }
             }
             Prepared::Withheld => Outcome::Withheld,
             Prepared::Forgotten => Outcome::Refused("the journal no longer holds what happened".to_owned()),
+        }
+    }
+
+    /// Sends it while its owner may still see it. What changed meanwhile is made ready anew; whoever took
+    /// the powers away waits for what was begun, and cuts what does not end.
+    async fn release(
+        &self,
+        subscription: &Subscription,
+        terms: &TermMap,
+        lane: &Lane,
+        body: Bytes,
+        permit: &Permit,
+    ) -> Outcome {
+        let Some(release) = self.permits.release(permit, self.now()) else {
+            return Outcome::Later("what its owner may see was changed".to_owned());
+        };
+        let cut = async {
+            while !release.is_cut() {
+                tokio::time::sleep(CUT_LOOK).await;
+            }
+        };
+        tokio::select! {
+            outcome = self.post(subscription, terms, lane, body) => outcome,
+            () = cut => Outcome::Later("what its owner may see was changed".to_owned()),
         }
     }
 

@@ -8,7 +8,7 @@ use city_ngsi_ld::subscription::NotifiedEntity;
 
 /// What is ready to be sent.
 pub enum Prepared {
-    Body(Bytes),
+    Body(Bytes, Permit),
     /// It may show data of behaviour or persons, which is noted first.
     Sensitive(Bytes, Note, Permit),
     /// Nothing in it is for its owner to see any more.
@@ -30,7 +30,7 @@ impl Prepared {
     /// A body for whom the permit is of.
     pub fn of(body: Bytes, id: &str, subscription: &Subscription, permit: Permit) -> Self {
         if permit.discloses().is_empty() {
-            return Self::Body(body);
+            return Self::Body(body, permit);
         }
         let classes: Vec<&str> = permit.discloses().iter().map(|class| class.as_str()).collect();
         let details = serde_json::json!({

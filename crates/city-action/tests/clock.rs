@@ -12,7 +12,7 @@ use city_action::{Action, SubscriptionKey};
 use city_context::Context;
 use city_model::change::Definition;
 use city_model::permit::Grant;
-use city_model::{Cause, Change, DefinitionKind, Mint, Owner, Permit, PermitSource, Powers, TenantName, Time};
+use city_model::{Cause, Change, DefinitionKind, Mint, Owner, Permit, PermitSource, Powers, Release, TenantName, Time};
 use city_ngsi_ld::context::{ContextStore, TermMap};
 use city_ngsi_ld::subscription::{parse_subscription, stored};
 use city_ngsi_ld::{Mode, parse_entity};
@@ -57,6 +57,16 @@ struct Everybody;
 impl PermitSource for Everybody {
     fn permit_of(&self, _: &TenantName, _: Option<&Owner>, _: Time) -> Option<Permit> {
         Some(permit())
+    }
+
+    fn release(&self, _: &Permit, _: Time) -> Option<Box<dyn Release>> {
+        Some(Box::new(Self))
+    }
+}
+
+impl Release for Everybody {
+    fn is_cut(&self) -> bool {
+        false
     }
 }
 

@@ -24,7 +24,7 @@ pub use entity::{Attribute, DataClass, Entity, Instance, Kind};
 pub use geometry::{Geometry, Position};
 pub use name::{DatasetId, EntityId, InvalidName, Name, Scope, TenantName};
 pub use period::Period;
-pub use permit::{Mint, Permit, PermitSource, Powers, Refused, Right};
+pub use permit::{Mint, Permit, PermitSource, Powers, Refused, Release, Right};
 pub use query::{Query, TypeExpr};
 pub use reach::Reach;
 pub use subscription::{Owner, Subscription};

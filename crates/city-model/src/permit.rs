@@ -75,6 +75,16 @@ pub enum Refused {
 pub trait PermitSource: Send + Sync {
     /// `None` where the owner is unknown, was cut off, or may nothing any more.
     fn permit_of(&self, tenant: &TenantName, owner: Option<&Owner>, now: Time) -> Option<Permit>;
+
+    /// Begins to hand out what was made ready under a permit; `None` where its holder may no longer do the
+    /// same. Whoever takes powers away waits for what was begun before.
+    fn release(&self, permit: &Permit, now: Time) -> Option<Box<dyn Release>>;
+}
+
+/// Something that is on its way out under a permit, until it is dropped.
+pub trait Release: Send + Sync {
+    /// Whether it must end here: the powers are gone, and whoever took them waits no longer.
+    fn is_cut(&self) -> bool;
 }
 
 /// The one place where permits come from.
@@ -193,6 +203,11 @@ impl Permit {
     #[must_use]
     pub fn has(&self, right: Right) -> bool {
         self.powers.have(right)
+    }
+
+    #[must_use]
+    pub fn powers(&self) -> &Arc<Powers> {
+        &self.powers
     }
 
     /// On whose behalf what its holder defines will act.

@@ -7,9 +7,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
-use city_model::{Permit, Right, TenantName};
+use axum::response::{IntoResponse, Response};
+use city_model::{Permit, PermitSource, Right, TenantName};
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
@@ -18,6 +20,7 @@ use serde_json::json;
 use crate::city::City;
 use crate::doors::Effect;
 use crate::problem::{Kind, Problem};
+use crate::released::released;
 
 pub const TENANT: HeaderName = HeaderName::from_static("ngsild-tenant");
 const PURPOSE: HeaderName = HeaderName::from_static("renkei-purpose");
@@ -46,21 +49,48 @@ pub struct Knock {
 
 pub type Admitting = Pin<Box<dyn Future<Output = Result<Caller, Problem>> + Send>>;
 
-/// Lets a request in, or says why not.
-pub type Admit<S> = Arc<dyn Fn(S, Knock) -> Admitting + Send + Sync>;
+/// Stands at every door: lets requests in, and answers out.
+pub trait Porter<S>: Send + Sync {
+    /// Lets a request in, or says why not.
+    fn admit(&self, state: S, knock: Knock) -> Admitting;
 
-/// By the tokens and policies of a city.
-#[must_use]
-pub fn by_permit() -> Admit<Arc<City>> {
-    Arc::new(|city, knock| Box::pin(async move { admit(&city, knock).await }))
+    /// Lets an answer out, if whoever asked may still see it.
+    fn release(&self, state: &S, permit: &Permit, answer: Response) -> Response;
 }
 
-async fn admit(city: &City, knock: Knock) -> Result<Caller, Problem> {
+/// By the tokens and policies of a city.
+#[derive(Debug, Clone, Copy)]
+pub struct ByPermit;
+
+impl Porter<Arc<City>> for ByPermit {
+    fn admit(&self, city: Arc<City>, knock: Knock) -> Admitting {
+        Box::pin(async move {
+            // Noted and still the same: what was decided before a change is not released after it.
+            loop {
+                let epoch = city.trust.epoch();
+                let caller = admit(&city, &knock).await?;
+                if knock.effect != Effect::Read || city.trust.epoch() == epoch {
+                    return Ok(caller);
+                }
+            }
+        })
+    }
+
+    fn release(&self, city: &Arc<City>, permit: &Permit, answer: Response) -> Response {
+        match city.trust.release(permit, city.now()) {
+            Some(release) => released(answer, release),
+            None => Problem::from(city_trust::Error::ChangedMeanwhile).into_response(),
+        }
+    }
+}
+
+async fn admit(city: &City, knock: &Knock) -> Result<Caller, Problem> {
     let Knock { effect, operation, method, uri, headers } = knock;
+    let effect = *effect;
     let named = headers.get(&TENANT).map(tenant).transpose()?;
     let purpose = headers.get(&PURPOSE).map(purpose).transpose()?;
     let now = city.now();
-    let permit = city.trust.issue(bearer(&headers)?, named.as_ref(), purpose, now)?;
+    let permit = city.trust.issue(bearer(headers)?, named.as_ref(), purpose, now)?;
     if let Some(right) = effect.right() {
         permit.check(right, now).map_err(city_context::Error::from)?;
     }
@@ -71,7 +101,7 @@ async fn admit(city: &City, knock: Knock) -> Result<Caller, Problem> {
         });
         city.note(&permit, "data.released", operation, &details).await?;
     }
-    Ok(Caller { permit, tenant_named: named.is_some(), headers })
+    Ok(Caller { permit, tenant_named: named.is_some(), headers: headers.clone() })
 }
 
 fn classes(permit: &Permit) -> Vec<&'static str> {
@@ -105,6 +135,12 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 impl Effect {
+    /// Whether its answers show what a tenant holds; what was written is written.
+    #[must_use]
+    pub fn shows(self) -> bool {
+        !matches!(self, Self::Open | Self::Write)
+    }
+
     /// The right that an operation needs at least; its handler may need more.
     #[must_use]
     pub fn right(self) -> Option<Right> {
@@ -139,6 +175,9 @@ impl From<city_trust::Error> for Problem {
             Error::NobodyKnown | Error::NotKnown => {
                 let scheme = HeaderValue::from_static("Bearer realm=\"renkei\"");
                 Self::plain(StatusCode::UNAUTHORIZED, code, said).header(WWW_AUTHENTICATE, scheme)
+            }
+            Error::ChangedMeanwhile => {
+                Self::plain(StatusCode::SERVICE_UNAVAILABLE, code, said).retry_after(Duration::from_secs(1))
             }
             Error::OtherTenant | Error::OtherPurpose { .. } => Self::plain(StatusCode::FORBIDDEN, code, said),
             Error::Policy(_) | Error::Token(_) | Error::Words(_) => Self::new(Kind::BadRequestData, code, said),

@@ -25,7 +25,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::body::{self, BodyRoom};
-use crate::caller::{Admit, Knock};
+use crate::caller::{Knock, Porter};
 use crate::doors::{self, Answered, Answering, Effect, Guard, Operation};
 use crate::metering;
 use crate::problem::{Kind, Problem};
@@ -89,11 +89,16 @@ pub struct Frame {
 }
 
 impl Frame {
-    pub fn new<S>(operations: &[Operation<S>], state: S, limits: Limits, admit: Admit<S>) -> Result<Self, doors::Error>
+    pub fn new<S>(
+        operations: &[Operation<S>],
+        state: S,
+        limits: Limits,
+        porter: Arc<dyn Porter<S>>,
+    ) -> Result<Self, doors::Error>
     where
         S: Clone + Send + Sync + 'static,
     {
-        let guard = guard(Arc::new(Semaphore::new(limits.requests)), admit);
+        let guard = guard(Arc::new(Semaphore::new(limits.requests)), porter);
         // One body must always fit.
         let bodies = Arc::new(Semaphore::new(limits.bodies_bytes.max(limits.body_bytes)));
         Ok(Self { router: doors::router(operations, state, &guard)?, limits, bodies })
@@ -147,12 +152,12 @@ impl Frame {
 }
 
 /// Runs an operation if there is room for it and whoever asks may, and catches its panic.
-fn guard<S>(room: Arc<Semaphore>, admit: Admit<S>) -> Guard<S>
+fn guard<S>(room: Arc<Semaphore>, porter: Arc<dyn Porter<S>>) -> Guard<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     Arc::new(move |operation: Operation<S>, mut request, state| {
-        let (room, admit) = (Arc::clone(&room), Arc::clone(&admit));
+        let (room, porter) = (Arc::clone(&room), Arc::clone(&porter));
         Box::pin(async move {
             // Whoever watches the server must see it also, and above all, under overload.
             let place = match operation.effect {
@@ -163,6 +168,7 @@ where
                 },
             };
             // Before a byte of the body is read, and before anything is fetched for it.
+            let mut permit = None;
             if operation.effect != Effect::Open {
                 let knock = Knock {
                     effect: operation.effect,
@@ -171,13 +177,22 @@ where
                     uri: request.uri().clone(),
                     headers: request.headers().clone(),
                 };
-                match admit(state.clone(), knock).await {
-                    Ok(caller) => drop(request.extensions_mut().insert(caller)),
+                match porter.admit(state.clone(), knock).await {
+                    Ok(caller) => {
+                        permit = Some(caller.permit.clone());
+                        request.extensions_mut().insert(caller);
+                    }
                     Err(problem) => return problem.into_response(),
                 }
             }
+            let shows = operation.effect.shows();
+            let asked = state.clone();
             let response = unless_it_panics(|| operation.call(request, state)).await;
             drop(place);
+            let response = response.map(|answer| match permit.filter(|_| shows) {
+                Some(permit) => porter.release(&asked, &permit, answer),
+                None => answer,
+            });
             response.unwrap_or_else(|| {
                 tracing::error!(door = operation.door, operation = operation.name, "a handler panicked");
                 Problem::new(

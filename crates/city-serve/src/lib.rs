@@ -23,6 +23,7 @@ pub mod parameters;
 mod patience;
 pub mod probes;
 pub mod problem;
+mod released;
 pub mod server;
 pub mod sql;
 mod tls;
@@ -30,7 +31,7 @@ pub mod trust;
 mod undelete;
 
 pub use body::WholeBody;
-pub use caller::{Caller, by_permit};
+pub use caller::{ByPermit, Caller};
 pub use city::City;
 pub use doors::{Effect, Operation};
 pub use frame::{Frame, Limits, RequestId};

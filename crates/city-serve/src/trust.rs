@@ -57,6 +57,7 @@ async fn define(city: &City, permit: &Permit, change: Change) -> Result<Applied,
     let mut results = city.context.apply(permit, vec![change], cause("trust"), Vec::new()).await?;
     let applied = results.pop().ok_or_else(|| Problem::internal("CTX-001", &"a change got no answer"))??;
     city.learn(permit, kind, &id)?;
+    tokio::task::block_in_place(|| city.trust.wait_for_releases());
     Ok(applied)
 }
 

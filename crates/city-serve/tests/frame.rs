@@ -9,8 +9,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use city_model::permit::Grant;
-use city_model::{Mint, Powers, TenantName, Time};
-use city_serve::caller::{Admit, Caller};
+use city_model::{Mint, Permit, Powers, TenantName, Time};
+use city_serve::caller::{Admitting, Caller, Knock, Porter};
 use city_serve::doors::Error;
 use city_serve::{
     Effect, Frame, Limits, Metering, Operation, Parameters, PathParameters, Phase, Problem, Ready, RequestId, Server,
@@ -69,9 +69,20 @@ struct Running {
 }
 
 /// Whoever asks may do everything.
-fn everybody() -> Admit<&'static str> {
-    static MINT: OnceLock<Mint> = OnceLock::new();
-    Arc::new(|_, knock| {
+#[derive(Clone, Copy)]
+struct Everybody;
+
+fn everybody() -> Arc<dyn Porter<Greeting>> {
+    Arc::new(Everybody)
+}
+
+impl Porter<Greeting> for Everybody {
+    fn release(&self, _: &Greeting, _: &Permit, answer: Response) -> Response {
+        answer
+    }
+
+    fn admit(&self, _: Greeting, knock: Knock) -> Admitting {
+        static MINT: OnceLock<Mint> = OnceLock::new();
         let permit = MINT.get_or_init(|| Mint::take().unwrap()).issue(Grant {
             tenant: TenantName::default_tenant(),
             who: "test".into(),
@@ -81,7 +92,7 @@ fn everybody() -> Admit<&'static str> {
             expires_at: Time::from_micros(i64::MAX),
         });
         Box::pin(async move { Ok(Caller { permit, tenant_named: false, headers: knock.headers }) })
-    })
+    }
 }
 
 fn start(limits: Limits) -> Running {

@@ -12,6 +12,7 @@
 pub mod decide;
 mod policy;
 mod principal;
+mod releases;
 mod residual;
 mod token;
 pub mod trail;
@@ -25,13 +26,16 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use city_model::permit::Grant;
 use city_model::reach::{Attributes, Part, Rule};
 use city_model::{
-    Condition, DataClass, DefinitionKind, Mint, Name, Owner, Permit, PermitSource, Powers, Reach, TenantName, Time,
+    Condition, DataClass, DefinitionKind, Mint, Name, Owner, Permit, PermitSource, Powers, Reach, Release, TenantName,
+    Time,
 };
 use parking_lot::{Mutex, RwLock};
 
 pub use decide::{Classes, Policies, PolicyError};
 pub use policy::{StoredClass, StoredPolicy};
 pub use principal::{PUBLIC, Principal, Role};
+pub use releases::RELEASE_WAIT_MAX;
+use releases::Releases;
 pub use token::{NewToken, StoredToken, TokenError, TokenRequest, principal_id, random_secret};
 
 /// A permit outlives the request that asked for it by no more than this.
@@ -61,6 +65,8 @@ pub enum Error {
     NotKnown,
     #[error("This token is for another tenant; leave NGSILD-Tenant out, or name the token's own.")]
     OtherTenant,
+    #[error("What you may was changed while this was answered. Nothing of it was shown; ask again.")]
+    ChangedMeanwhile,
     #[error("This token is not for the purpose {named}; it is for {own}.")]
     OtherPurpose { named: String, own: String },
     #[error("{0}")]
@@ -84,6 +90,7 @@ impl Error {
             Self::NotKnown => "TRU-003",
             Self::OtherTenant => "TRU-004",
             Self::OtherPurpose { .. } => "TRU-005",
+            Self::ChangedMeanwhile => "TRU-016",
             Self::Policy(_) => "TRU-006",
             Self::Token(_) => "TRU-007",
             Self::Words(_) => "TRU-008",
@@ -119,6 +126,7 @@ pub struct Trust {
     decisions: Mutex<HashMap<Asked, Arc<Powers>>>,
     all: Arc<Powers>,
     roles: Policies,
+    releases: Releases,
 }
 
 type Asked = (TenantName, Arc<str>, Option<Box<str>>);
@@ -154,6 +162,7 @@ impl Trust {
             decisions: Mutex::default(),
             all: Arc::new(Powers::all()),
             roles: Policies::default(),
+            releases: Releases::default(),
         }
     }
 
@@ -324,6 +333,21 @@ impl Trust {
         })
     }
 
+    /// Waits until nothing is on its way out that was decided before the last change. Blocks for a second
+    /// at most; what takes longer is cut.
+    pub fn wait_for_releases(&self) {
+        self.releases.wait_below(self.epoch());
+    }
+
+    /// Whether the holder of a permit would be given the same powers now.
+    fn still_holds(&self, permit: &Permit, now: Time) -> bool {
+        let owner = permit.owner();
+        match self.permit_of(permit.tenant(), Some(&owner), now) {
+            Some(again) => Arc::ptr_eq(again.powers(), permit.powers()) || again.powers() == permit.powers(),
+            None => false,
+        }
+    }
+
     /// What somebody may do: for `explain`, which asks about others.
     #[must_use]
     pub fn powers_of(&self, principal: &Principal, purpose: Option<&str>) -> (Arc<Powers>, Vec<Box<str>>) {
@@ -371,6 +395,20 @@ impl PermitSource for Trust {
         }
         let powers = self.decide(&principal, principal.purpose(purpose).ok()?);
         Some(self.permit(tenant.clone(), who.into(), purpose, powers, now))
+    }
+
+    fn release(&self, permit: &Permit, now: Time) -> Option<Box<dyn Release>> {
+        loop {
+            let epoch = self.epoch();
+            if permit.epoch() != epoch && !self.still_holds(permit, now) {
+                return None;
+            }
+            let release = self.releases.begin(epoch);
+            // Had the epoch moved on before this place was taken, nobody would have waited for it.
+            if self.epoch() == epoch {
+                return Some(release);
+            }
+        }
     }
 }
 

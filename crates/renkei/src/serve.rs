@@ -11,7 +11,7 @@ use city_history::{Policy as Retention, Thinning};
 use city_model::Period;
 use city_outbound::{Pattern, Policy};
 use city_serve::files::{connections_within, open_files_granted};
-use city_serve::{City, Frame, Limits, Metering, Operation, Phase, Ready, Server, by_permit};
+use city_serve::{ByPermit, City, Frame, Limits, Metering, Operation, Phase, Ready, Server};
 use city_store::SystemClock;
 use city_store::journal::Limits as JournalLimits;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -210,7 +210,7 @@ impl Serving {
         let ready = Ready::default();
         let mut operations = doors(&ready, metering);
         operations.extend(more);
-        let frame = Frame::new(&operations, Arc::clone(&opened.city), limits, by_permit())?;
+        let frame = Frame::new(&operations, Arc::clone(&opened.city), limits, Arc::new(ByPermit))?;
         // Binding registers with the runtime's reactor.
         let server = Server::bind(listen)?;
         ready.set(Phase::Ready);
