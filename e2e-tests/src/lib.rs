@@ -19,7 +19,7 @@ pub use folder::{copy_folder, files_below};
 pub use random::Random;
 pub use receiver::{Received, Receiver, Reply, free_port};
 pub use server::{Ended, Server, binary, command, run, signal};
-pub use wait::{PATIENCE, eventually, never_within};
+pub use wait::{PATIENCE, eventually, micros_of, never_within};
 
 /// Where the NGSI-LD API begins.
 pub const API: &str = "/ngsi-ld/v1";

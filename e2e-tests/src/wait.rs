@@ -34,3 +34,13 @@ pub fn never_within(span: Duration, what: &str, mut happened: impl FnMut() -> bo
         std::thread::sleep(BETWEEN);
     }
 }
+
+/// A time of an answer, in microseconds since 1970.
+///
+/// # Panics
+///
+/// When it is none.
+#[must_use]
+pub fn micros_of(time: &str) -> i64 {
+    time.parse::<jiff::Timestamp>().unwrap_or_else(|error| panic!("{time}: {error}")).as_microsecond()
+}

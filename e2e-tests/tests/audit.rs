@@ -59,7 +59,7 @@ fn what_was_done_to_who_may_stands_in_the_trail_with_who_did_it() {
         all.iter().map(|entry| (entry["what"].as_str().unwrap(), entry["who"].as_str().unwrap())).collect();
     assert_eq!(
         said,
-        [("token.added", "local-operator"), ("policy.added", who), ("policy.removed", who), ("entity.undeleted", who),]
+        [("token.added", "local-operator"), ("policy.added", who), ("policy.removed", who), ("entity.undelete", who),]
     );
     assert_eq!(entries(&operator, &format!("?who={who}")).len(), 3);
     assert_eq!(entries(&operator, "?what=policy").len(), 2);

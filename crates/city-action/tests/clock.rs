@@ -59,6 +59,10 @@ impl PermitSource for Everybody {
         Some(permit())
     }
 
+    fn still_holds(&self, _: &Permit, _: Time) -> bool {
+        true
+    }
+
     fn release(&self, _: &Permit, _: Time) -> Option<Box<dyn Release>> {
         Some(Box::new(Self))
     }

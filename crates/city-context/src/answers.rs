@@ -14,6 +14,13 @@ pub const KEY_BYTES_MAX: usize = 255;
 
 pub type Results = Vec<Result<Applied, Rejected>>;
 
+/// The key of a request, apart from the same text of another holder.
+#[must_use]
+pub fn of_holder(who: &str, key: &str) -> Box<str> {
+    // Length before text, so that no two (who, key) pairs read the same.
+    format!("{}:{who}:{key}", who.len()).into()
+}
+
 /// Key of an answer in the view.
 #[must_use]
 pub fn request_key(tenant: u32, key: &str) -> Vec<u8> {

@@ -20,10 +20,11 @@ mod value_demand;
 pub mod values;
 mod visible;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use city_model::{
-    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Permit, Query, Refused, Rejected, Right, TenantName,
+    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Permit, PermitSource, Query, Refused, Rejected, Right,
+    TenantName,
 };
 use city_store::journal::{Limits, Opened};
 use city_store::record::{AlsoWrite, LIVE_BRANCH};
@@ -70,7 +71,11 @@ pub struct Context {
     images: Arc<Images>,
     clock: Arc<dyn Clock>,
     demand: ValueDemand,
+    standing: Standing,
 }
+
+/// Whom to ask whether a permit still stands, once there is somebody.
+pub(crate) type Standing = Arc<OnceLock<Arc<dyn PermitSource>>>;
 
 /// What opening found and did.
 #[derive(Debug, Clone)]
@@ -97,7 +102,9 @@ impl Context {
         let tenants = Arc::new(Tenants::default());
         let orders = open::load(&view, &tenants)?;
         let images = Arc::new(Images::default());
+        let standing = Standing::default();
         let stager = ContextStager {
+            standing: Arc::clone(&standing),
             clock: Arc::clone(&clock),
             view: Arc::clone(&view),
             tenants: Arc::clone(&tenants),
@@ -108,7 +115,13 @@ impl Context {
         let entities = tenants.list().iter().map(|space| space.index.read().alive().len()).sum();
         let report = OpenReport { journal: opened, replayed, tenants: tenants.len(), entities };
         let demand = ValueDemand::new(Arc::clone(&view), Arc::clone(&images));
-        Ok((Self { committer, view, journal: reader, tenants, images, clock, demand }, report))
+        Ok((Self { committer, view, journal: reader, tenants, images, clock, demand, standing }, report))
+    }
+
+    /// From here on, nothing is applied under a permit whose holder may no longer do the same.
+    pub fn heed(&self, source: Arc<dyn PermitSource>) {
+        // The first one stays: a process has one.
+        let _ = self.standing.set(source);
     }
 
     /// Applies the changes of one request in order, each of them atomic. The answer comes after

@@ -180,6 +180,15 @@ fn of_condition(index: &Index, condition: &Condition) -> (RoaringBitmap, bool) {
             .iter()
             .map(|part| of_condition(index, part))
             .fold((RoaringBitmap::new(), true), |(set, exact), (own, own_exact)| (set | own, exact && own_exact)),
+        Condition::IfElse(parts) => {
+            let [test, then, or] = &**parts;
+            match (of_condition(index, test), of_condition(index, then), of_condition(index, or)) {
+                ((test, true), (then, then_exact), (or, or_exact)) => {
+                    ((then & &test) | (or - test), then_exact && or_exact)
+                }
+                ((_, false), (then, _), (or, _)) => (then | or, false),
+            }
+        }
         Condition::Not(condition) => match of_condition(index, condition) {
             (set, true) => (all() - set, true),
             (_, false) => (all(), false),

@@ -14,14 +14,14 @@ use city_store::{
 };
 use tokio::sync::oneshot;
 
-use crate::Error;
 use crate::answers::{self, Results};
 use crate::evaluate::{TouchedInstance, evaluate, stamp, subject};
 use crate::image::{Identity, Image, Parts, Stamp, encode_instance};
 use crate::images::Images;
-use crate::may::{may_change, may_change_past, needs};
+use crate::may::{may_ask, may_bring_about, may_change_past, needs};
 use crate::project::project;
 use crate::tenant::{TENANTS_MAX, TenantSpace, Tenants};
+use crate::{Error, Standing};
 
 /// Most entities, past and present, in one tenant.
 pub const ENTITIES_MAX: usize = 1 << 28;
@@ -42,6 +42,7 @@ pub struct Request {
 }
 
 pub struct ContextStager {
+    pub standing: Standing,
     pub clock: Arc<dyn Clock>,
     pub view: Arc<View>,
     pub tenants: Arc<Tenants>,
@@ -252,9 +253,14 @@ impl ContextStager {
         for right in changes.iter().filter_map(needs) {
             permit.check(right, now)?;
         }
+        if let Some(source) = self.standing.get() {
+            permit.check_standing(&**source, now)?;
+        }
         self.open_tenant(permit.tenant())?;
         let Some(order) = self.orders.get_mut(permit.tenant()) else { return Err(Error::TooManyTenants) };
         let now = now.max(order.staged.time);
+        // A key is its holder's own: nobody is answered with what came of another's request.
+        let key = key.map(|key| answers::of_holder(permit.who(), &key));
         if let Some(key) = &key
             && let Some(answer) = find_answer(&self.view, order, key, now)?
         {
@@ -447,10 +453,9 @@ impl Staging<'_> {
         let found = self.find(&id)?;
         let current = found.as_ref().and_then(|staged| staged.image.as_ref());
         // Before anything is said of it: outside the permit it does not exist for the holder.
-        may_change(self.permit, &id, current.map(|entity| &**entity), None, [].iter())?;
+        may_ask(self.permit, &change, &id, current.map(|entity| &**entity))?;
         let effect = evaluate(change, current, self.now)?;
-        let touched = effect.touched.iter().map(|touched| &touched.attribute);
-        may_change(self.permit, &id, current.map(|entity| &**entity), effect.after.as_deref(), touched)?;
+        may_bring_about(self.permit, &id, current.map(|entity| &**entity), &effect)?;
         let applied = |seq| Applied {
             seq,
             created: effect.created,

@@ -6,6 +6,9 @@ use roaring::RoaringBitmap;
 
 use crate::{Context, Error, PastIdentity, TenantSpace, select};
 
+/// Entities with nothing but a past that are looked at to know whether their type may be shown.
+const PASTS_LOOKED_AT: usize = 1_000;
+
 impl Context {
     /// The entities that the holder of a permit sees, or of which they see one attribute; `None` is all.
     /// Where indexes do not decide, each entity is looked at.
@@ -75,11 +78,19 @@ impl Context {
     pub fn may_show_type(&self, permit: &Permit, name: &Name, visible: Option<&RoaringBitmap>) -> bool {
         let Some(visible) = visible else { return true };
         let Some(space) = self.tenants().find(permit.tenant()) else { return false };
-        if space.index.read().of_type(name).is_some_and(|set| !set.is_disjoint(visible)) {
-            return true;
+        let (live, ever) = {
+            let index = space.index.read();
+            (index.of_type(name).cloned(), index.ever_of_type(name).cloned().unwrap_or_default())
+        };
+        if let Some(live) = live {
+            return !live.is_disjoint(visible);
         }
-        let id = city_model::EntityId::from_stored("urn:ngsi-ld:any".into());
-        permit.read().sight(&Entity::new(id, vec![name.clone()])).is_some()
+        // Of what only has a past, some are looked at.
+        ever.iter().take(PASTS_LOOKED_AT).any(|number| {
+            let id = space.index.read().id(number);
+            let past = id.and_then(|id| self.identity_of(&space, number, &id).ok().flatten());
+            past.is_some_and(|past| self.sight_of_past(permit, &past).is_ok_and(|sight| sight.is_some()))
+        })
     }
 
     fn seen_among(&self, space: &TenantSpace, among: &RoaringBitmap, reach: &Reach) -> Result<RoaringBitmap, Error> {

@@ -210,6 +210,12 @@ impl History {
         Moment { snapshot: self.view.snapshot() }
     }
 
+    /// The attributes that the past of an entity knows.
+    pub fn attributes(&self, tenant: u32, entity: u32) -> Result<Vec<TermNo>, Error> {
+        let prefix = entity_prefix(tenant, LIVE_BRANCH, entity);
+        Ok(series::numbers_below(&self.view.snapshot(), &prefix, row::attribute_of)?)
+    }
+
     /// Whether the past of an entity has any instance of an attribute.
     pub fn knows(&self, tenant: u32, entity: u32, attribute: TermNo) -> Result<bool, Error> {
         Ok(!datasets_of(&self.view.snapshot(), tenant, entity, attribute)?.is_empty())

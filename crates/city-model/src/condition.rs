@@ -21,6 +21,8 @@ pub enum Condition {
     All(Vec<Condition>),
     Any(Vec<Condition>),
     Not(Box<Condition>),
+    /// Where the first holds the second, else the third.
+    IfElse(Box<[Condition; 3]>),
     /// One of its types is this one.
     Type(Name),
     /// One of its scopes is this one, or lies below it.
@@ -89,6 +91,10 @@ impl Condition {
                 false
             }
             Self::Not(condition) => !condition.decide(entity)?,
+            Self::IfElse(parts) => {
+                let [test, then, or] = &**parts;
+                return if test.decide(entity)? { then.decide(entity) } else { or.decide(entity) };
+            }
             Self::Type(name) => entity.types.contains(name),
             Self::Within(above) => entity.scopes.iter().any(|scope| scope.is_within(above)),
             Self::Id(id) => entity.id == *id,
@@ -124,6 +130,7 @@ impl Condition {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().all(Self::is_of_identity),
             Self::Not(condition) => condition.is_of_identity(),
+            Self::IfElse(parts) => parts.iter().all(Self::is_of_identity),
             Self::Always | Self::Never | Self::Type(_) | Self::Within(_) | Self::Id(_) | Self::IdLike(_) => true,
             Self::Has(_) | Self::Compare(..) | Self::Contains(..) | Self::Like(..) | Self::IsTrue(_) => false,
         }
@@ -180,6 +187,7 @@ impl fmt::Display for Condition {
             Self::All(parts) => joined(f, parts, "and"),
             Self::Any(parts) => joined(f, parts, "or"),
             Self::Not(part) => write!(f, "not {part}"),
+            Self::IfElse(parts) => write!(f, "(if {} then {} else {})", parts[0], parts[1], parts[2]),
             Self::Type(name) => write!(f, "type {name}"),
             Self::Within(scope) => write!(f, "within {scope}"),
             Self::Id(id) => write!(f, "id {id}"),

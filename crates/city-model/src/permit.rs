@@ -67,6 +67,8 @@ pub enum Refused {
     NoRight { who: Arc<str>, right: &'static str, tenant: TenantName },
     #[error("The permit of {0} has expired; ask for a new one.")]
     Expired(Arc<str>),
+    #[error("What {0} may was changed after this was asked. Nothing was done; ask again.")]
+    Changed(Arc<str>),
     #[error("The permit of {0} shows only a part of the tenant; this needs one that shows all of it.")]
     NotWhole(Arc<str>),
 }
@@ -75,6 +77,9 @@ pub enum Refused {
 pub trait PermitSource: Send + Sync {
     /// `None` where the owner is unknown, was cut off, or may nothing any more.
     fn permit_of(&self, tenant: &TenantName, owner: Option<&Owner>, now: Time) -> Option<Permit>;
+
+    /// Whether the holder of a permit would be given the same powers now.
+    fn still_holds(&self, permit: &Permit, now: Time) -> bool;
 
     /// Begins to hand out what was made ready under a permit; `None` where its holder may no longer do the
     /// same. Whoever takes powers away waits for what was begun before.
@@ -198,6 +203,11 @@ impl Permit {
     /// Refuses a permit that shows only a part, where only the whole makes sense.
     pub fn check_whole(&self) -> Result<(), Refused> {
         if self.sees_everything() { Ok(()) } else { Err(Refused::NotWhole(Arc::clone(&self.who))) }
+    }
+
+    /// Refuses what was decided before a change, once that change was made.
+    pub fn check_standing(&self, source: &dyn PermitSource, now: Time) -> Result<(), Refused> {
+        if source.still_holds(self, now) { Ok(()) } else { Err(Refused::Changed(Arc::clone(&self.who))) }
     }
 
     #[must_use]

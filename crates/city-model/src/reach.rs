@@ -9,6 +9,7 @@ use crate::condition::Condition;
 use crate::entity::{Attribute, Entity, Instance, Kind};
 use crate::geometry::{Geometry, Position};
 use crate::name::Name;
+use crate::time::Time;
 use crate::value::Value;
 
 /// What of a tenant may be read, or written.
@@ -210,7 +211,8 @@ impl Sight<'_> {
         }
         let mut seen = Entity::new(entity.id.clone(), entity.types.clone());
         seen.scopes.clone_from(&entity.scopes);
-        (seen.created_at, seen.modified_at) = (entity.created_at, entity.modified_at);
+        // When something hidden changed is hidden too.
+        (seen.created_at, seen.modified_at) = (entity.created_at, entity.created_at);
         for attribute in &entity.attributes {
             let name = attribute.name.as_str();
             let instances: Vec<Instance> = match self.shows(name) {
@@ -218,6 +220,7 @@ impl Sight<'_> {
                 Shown::Whole => attribute.instances.clone(),
                 Shown::Blurred(blur) => attribute.instances.iter().cloned().filter_map(|one| blur.of(one)).collect(),
             };
+            seen.modified_at = instances.iter().map(|one| one.modified_at).fold(seen.modified_at, Time::max);
             if !instances.is_empty() {
                 seen.attributes.push(Attribute { name: attribute.name.clone(), instances });
             }

@@ -69,7 +69,7 @@ impl Porter<Arc<City>> for ByPermit {
             loop {
                 let epoch = city.trust.epoch();
                 let caller = admit(&city, &knock).await?;
-                if knock.effect != Effect::Read || city.trust.epoch() == epoch {
+                if !knock.effect.shows() || city.trust.epoch() == epoch {
                     return Ok(caller);
                 }
             }
@@ -95,13 +95,19 @@ async fn admit(city: &City, knock: &Knock) -> Result<Caller, Problem> {
         permit.check(right, now).map_err(city_context::Error::from)?;
     }
     // What may show data of behaviour or persons stands in the trail before a byte of it is read.
-    if effect == Effect::Read && !permit.discloses().is_empty() {
+    if matches!(effect, Effect::Read | Effect::Operate) && !permit.discloses().is_empty() {
         let details = json!({
-            "purpose": permit.purpose(), "classes": classes(&permit), "request": format!("{method} {uri}"),
+            "purpose": permit.purpose(), "classes": classes(&permit), "request": format!("{method} {}", shortened(&uri.to_string())),
         });
         city.note(&permit, "data.released", operation, &details).await?;
     }
     Ok(Caller { permit, tenant_named: named.is_some(), headers: headers.clone() })
+}
+
+/// As much of a request as stands in the trail.
+fn shortened(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 500;
+    text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 fn classes(permit: &Permit) -> Vec<&'static str> {
@@ -135,10 +141,11 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 impl Effect {
-    /// Whether its answers show what a tenant holds; what was written is written.
+    /// Whether its answers show what a tenant holds. What was written is written, and who changes who may
+    /// what may change it for themselves.
     #[must_use]
     pub fn shows(self) -> bool {
-        !matches!(self, Self::Open | Self::Write)
+        matches!(self, Self::Read | Self::Operate | Self::Audit | Self::Host)
     }
 
     /// The right that an operation needs at least; its handler may need more.

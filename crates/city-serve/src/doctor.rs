@@ -70,6 +70,10 @@ pub(crate) async fn doctor(State(city): State<Arc<City>>, caller: Caller) -> Res
         let what = format!("History has stopped: {why}");
         findings.alarm("history", what, "The past is not answered; restart the server.");
     }
+    if let Some(why) = city.trail.failure() {
+        let what = format!("The trail has stopped: {why}");
+        findings.alarm("trail", what, "What is done is not written into it; restart the server.");
+    }
     let disk = disk(&city, &mut findings);
     let followers = followers(&city, &mut findings)?;
     let tenants: Vec<Value> = city
@@ -81,7 +85,10 @@ pub(crate) async fn doctor(State(city): State<Arc<City>>, caller: Caller) -> Res
         .filter(|space| space.name == *permit.tenant())
         .map(|space| {
             let index = space.index.read();
-            json!({"tenant": space.name.as_str(), "entities": index.alive().len(), "types": index.types().count()})
+            // How many there are is for who sees them all.
+            let whole = permit.sees_everything();
+            let (entities, types) = (whole.then(|| index.alive().len()), whole.then(|| index.types().count()));
+            json!({"tenant": space.name.as_str(), "entities": entities, "types": types})
         })
         .collect();
     let subscriptions = failing_subscriptions(&city, &permit)?;

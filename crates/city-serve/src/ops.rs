@@ -34,7 +34,7 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
         Operation::new(door, ours, "doctor", Method::GET, "/ops/v1/doctor", Effect::Operate, doctor),
         Operation::new(door, ours, "list_silent_sensors", Method::GET, silent, Effect::Operate, list_silent_sensors),
         Operation::new(door, ours, "export", Method::GET, "/ops/v1/export", Effect::Read, export),
-        Operation::new(door, ours, "explain", Method::GET, "/ops/v1/explain", Effect::Read, explain),
+        Operation::new(door, ours, "explain", Method::GET, "/ops/v1/explain", Effect::Operate, explain),
         Operation::new(door, ours, "list_dead_letters", Method::GET, letters, Effect::Define, list_dead_letters),
         Operation::new(door, ours, "replay", Method::POST, replays, Effect::Define, replay),
         Operation::new(door, ours, "undelete", Method::POST, undeletes, Effect::Write, undelete),
@@ -78,6 +78,8 @@ async fn explain(
     parameters: Parameters,
 ) -> Result<Json<Value>, Problem> {
     let (permit, terms) = reading(&city, &caller).await?;
+    // How many an index finds tells of what is hidden.
+    permit.check_whole().map_err(city_context::Error::from)?;
     let query = parse_query(&parameters, &terms)?;
     let (indexes, candidates) = city.context.explain(&permit, &query)?;
     Ok(Json(json!({"indexes": indexes, "candidates": candidates})))

@@ -39,10 +39,11 @@ pub async fn undelete(
         }
     };
     let attributes = entity.attributes.len();
+    // That it was asked for is durable before it is done.
+    city.note(&permit, "entity.undelete", id.as_str(), &json!({"attributes": attributes, "from": from})).await?;
     let change = Change::Create(Entity::clone(&entity));
     for result in city.context.apply(&permit, vec![change], cause("undelete"), Vec::new()).await? {
         result?;
     }
-    city.note(&permit, "entity.undeleted", id.as_str(), &json!({"attributes": attributes, "from": from})).await?;
     Ok(Json(json!({"entityId": id.as_str(), "attributes": attributes, "from": from})))
 }

@@ -12,6 +12,7 @@ use cedar_policy::{
     Authorizer, Context, Decision, Effect, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId,
     PolicySet, PrincipalConstraint, Request, RestrictedExpression,
 };
+use city_model::condition::CONDITION_DEPTH_MAX;
 use city_model::reach::{Attributes, Blur, Part, Rule};
 use city_model::{Condition, DataClass, Name, Powers, Reach, Right};
 
@@ -20,6 +21,10 @@ use crate::residual::condition_of;
 
 /// The roles' own policies.
 pub const ROLES: &str = include_str!("../policies/roles.cedar");
+/// Deepest brackets in a policy.
+pub const DEPTH_MAX: usize = 32;
+/// Most signs and words of operators in a policy; `&&` is two.
+pub const OPERATORS_MAX: usize = 200;
 /// Largest text of one policy.
 pub const POLICY_BYTES_MAX: usize = 16 << 10;
 
@@ -27,6 +32,8 @@ pub const POLICY_BYTES_MAX: usize = 16 << 10;
 pub enum PolicyError {
     #[error("The policy is longer than {POLICY_BYTES_MAX} bytes.")]
     TooLong,
+    #[error("The policy is nested deeper than {DEPTH_MAX} brackets, or has more than {OPERATORS_MAX} operators.")]
+    TooDeep,
     #[error("The policy is not understood: {0}")]
     Syntax(String),
     #[error("The annotation @{annotation} is not understood: {why}")]
@@ -276,10 +283,50 @@ fn reach_of(part: Part) -> Reach {
     Reach::Part(Arc::new(part))
 }
 
+/// What stands outside of quotes: names and texts hold any sign and are no levels.
+fn unquoted(text: &str) -> impl Iterator<Item = char> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.chars().filter(move |sign| {
+        let own = quoted;
+        match (quoted, escaped, sign) {
+            (true, true, _) => escaped = false,
+            (true, false, '\\') => escaped = true,
+            (_, false, '"') => quoted = !quoted,
+            _ => {}
+        }
+        !own
+    })
+}
+
+/// How deep the brackets go.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for sign in unquoted(text) {
+        match sign {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// Signs and words that may each be a level that the engine goes down.
+fn operators(text: &str) -> usize {
+    let code: String = unquoted(text).collect();
+    let signs = code.chars().filter(|sign| "!-+*&|<>=.".contains(*sign)).count();
+    let words = ["if", "in", "has", "like", "is", "contains"];
+    signs + code.split(|sign: char| !sign.is_alphanumeric()).filter(|word| words.contains(word)).count()
+}
+
 /// A policy that can be held against every entity; its text is one statement of the policy language.
 pub fn parse(id: &str, text: &str) -> Result<Filed, PolicyError> {
     if text.len() > POLICY_BYTES_MAX {
         return Err(PolicyError::TooLong);
+    }
+    if depth(text) > DEPTH_MAX || operators(text) > OPERATORS_MAX {
+        return Err(PolicyError::TooDeep);
     }
     let policy = Policy::parse(Some(PolicyId::new(id)), text).map_err(|errors| {
         let all: Vec<String> = errors.iter().map(|error| error.to_string()).collect();
@@ -289,25 +336,29 @@ pub fn parse(id: &str, text: &str) -> Result<Filed, PolicyError> {
     // Who asks and for which purpose is still open here; what is asked of the entity must be expressible.
     let json = filed.policy.to_json().map_err(|error| PolicyError::Syntax(error.to_string()))?;
     for condition in json["conditions"].as_array().into_iter().flatten() {
-        expressible(&condition["body"]).map_err(PolicyError::NotExpressible)?;
+        expressible(&condition["body"], 0).map_err(PolicyError::NotExpressible)?;
     }
     Ok(filed)
 }
 
 /// Whether every part of an expression that asks for the resource has a form that a condition can have.
-fn expressible(body: &serde_json::Value) -> Result<(), String> {
+fn expressible(body: &serde_json::Value, level: usize) -> Result<(), String> {
     const UNKNOWN: [&str; 8] = ["containsAll", "containsAny", "isEmpty", "+", "-", "*", "hasTag", "getTag"];
+    // An operator is one level, its operands the next.
+    if level > 2 * (CONDITION_DEPTH_MAX - 4) {
+        return Err(format!("more than {} parts hang together; write several policies", CONDITION_DEPTH_MAX - 4));
+    }
     match body {
         serde_json::Value::Object(members) => {
             for (op, operands) in members {
                 if UNKNOWN.contains(&op.as_str()) && operands.to_string().contains("\"resource\"") {
                     return Err(format!("`{op}` cannot be asked of entities here"));
                 }
-                expressible(operands)?;
+                expressible(operands, level + 1)?;
             }
             Ok(())
         }
-        serde_json::Value::Array(items) => items.iter().try_for_each(expressible),
+        serde_json::Value::Array(items) => items.iter().try_for_each(|item| expressible(item, level + 1)),
         _ => Ok(()),
     }
 }

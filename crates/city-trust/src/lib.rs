@@ -306,7 +306,12 @@ impl Trust {
         let policies = known.policies.get(&principal.tenant).unwrap_or(&self.roles);
         let none = Classes::new();
         let classes = known.classes.get(&principal.tenant).unwrap_or(&none);
-        let powers = Arc::new(policies.decide(principal, purpose, classes));
+        let mut powers = policies.decide(principal, purpose, classes);
+        if *principal.id == *PUBLIC {
+            // Nobody knows who they are, so nothing can be theirs.
+            powers.rights.clear();
+        }
+        let powers = Arc::new(powers);
         let mut decisions = self.decisions.lock();
         if decisions.len() >= DECISIONS_MAX {
             decisions.clear();
@@ -337,15 +342,6 @@ impl Trust {
     /// at most; what takes longer is cut.
     pub fn wait_for_releases(&self) {
         self.releases.wait_below(self.epoch());
-    }
-
-    /// Whether the holder of a permit would be given the same powers now.
-    fn still_holds(&self, permit: &Permit, now: Time) -> bool {
-        let owner = permit.owner();
-        match self.permit_of(permit.tenant(), Some(&owner), now) {
-            Some(again) => Arc::ptr_eq(again.powers(), permit.powers()) || again.powers() == permit.powers(),
-            None => false,
-        }
     }
 
     /// What somebody may do: for `explain`, which asks about others.
@@ -397,10 +393,20 @@ impl PermitSource for Trust {
         Some(self.permit(tenant.clone(), who.into(), purpose, powers, now))
     }
 
+    fn still_holds(&self, permit: &Permit, now: Time) -> bool {
+        if permit.epoch() == self.epoch() {
+            return true;
+        }
+        match self.permit_of(permit.tenant(), Some(&permit.owner()), now) {
+            Some(again) => Arc::ptr_eq(again.powers(), permit.powers()) || again.powers() == permit.powers(),
+            None => false,
+        }
+    }
+
     fn release(&self, permit: &Permit, now: Time) -> Option<Box<dyn Release>> {
         loop {
             let epoch = self.epoch();
-            if permit.epoch() != epoch && !self.still_holds(permit, now) {
+            if !self.still_holds(permit, now) {
                 return None;
             }
             let release = self.releases.begin(epoch);

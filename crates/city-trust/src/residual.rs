@@ -85,9 +85,7 @@ fn boolean(json: &Json, depth: usize) -> Result<Condition, NotExpressible> {
         "!" => Condition::Not(Box::new(boolean(&body["arg"], depth + 1)?)),
         "if-then-else" => {
             let [test, then, or] = ["if", "then", "else"].map(|part| boolean(&body[part], depth + 1));
-            let (test, then, or) = (test?, then?, or?);
-            let otherwise = Condition::All(vec![Condition::Not(Box::new(test.clone())), or]);
-            Condition::Any(vec![Condition::All(vec![test, then]), otherwise])
+            Condition::IfElse(Box::new([test?, then?, or?]))
         }
         "==" => equal(&body["left"], &body["right"])?,
         "!=" => Condition::Not(Box::new(equal(&body["left"], &body["right"])?)),

@@ -138,6 +138,19 @@ fn what_cannot_be_held_against_entities_is_refused_when_it_is_added() {
     for (text, why) in [
         ("permit (principal, action, resource) when { resource[\"a\"].containsAll([1]) };", "containsAll"),
         ("permit (principal, action, resource) when { resource[\"a\"] + 1 == 2 };", "`+`"),
+        (
+            &format!(
+                "permit (principal, action, resource) when {{ {}1{} == [] }};",
+                "[".repeat(3_000),
+                "]".repeat(3_000)
+            ),
+            "nested deeper",
+        ),
+        (&format!("permit (principal, action, resource) when {{ {}true }};", "!".repeat(3_000)), "more than"),
+        (
+            &format!("permit (principal, action, resource) when {{ true{} }};", " && resource.a".repeat(66)),
+            "hang together",
+        ),
         ("permit (principal, action, resource", "not understood"),
         ("@round(\"a\") permit (principal, action, resource);", "NAME=NUMBER"),
         ("@coarsen(\"a=0\") permit (principal, action, resource);", "above zero"),

@@ -70,6 +70,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let trust = Arc::new(open_trust(mint, settings.auth, &folder, &context)?);
     let trail = open_trail(&folder, &view, &context)?;
     let permits = Arc::clone(&trust) as Arc<dyn PermitSource>;
+    context.heed(Arc::clone(&permits));
     let action = Action::start(Arc::clone(&context), Arc::clone(&contexts), outbound.clone(), permits)?;
     let city = City {
         action,

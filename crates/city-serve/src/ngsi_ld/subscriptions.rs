@@ -12,6 +12,8 @@ use city_ngsi_ld::subscription::{self, parse_subscription, render_subscription, 
 use http::StatusCode;
 use http::header::HeaderValue;
 
+use serde_json::Value;
+
 use super::attributes::options;
 use super::entities::apply_one;
 use super::query::{add_page_links, parse_page};
@@ -79,7 +81,40 @@ fn stored_one(city: &City, ask: &Ask, id: &str) -> Result<Subscription, Problem>
 
 /// Whoever operates the city sees all subscriptions, everybody else their own.
 pub fn is_shown(permit: &Permit, subscription: &Subscription) -> bool {
-    permit.has(Right::Operate) || subscription.owner.as_ref().is_some_and(|owner| *owner.who == *permit.who())
+    permit.has(Right::Operate) || is_own(permit, subscription)
+}
+
+/// What was made before there were identities is the local operator's.
+fn is_own(permit: &Permit, subscription: &Subscription) -> bool {
+    let owner = subscription.owner.as_ref().map_or(city_trust::LOCAL_OPERATOR, |owner| &owner.who);
+    *owner == *permit.who()
+}
+
+/// As others may see it: without the headers that its receiver is sent, which may hold secrets.
+fn for_eyes_of(permit: &Permit, subscription: Subscription) -> Result<Subscription, Problem> {
+    if is_own(permit, &subscription) {
+        return Ok(subscription);
+    }
+    let mut document: Value = serde_json::from_str(subscription::stored(&subscription))
+        .map_err(|error| Problem::internal("ACT-003", &error))?;
+    if let Some(endpoint) = document["subscription"]["notification"]["endpoint"].as_object_mut() {
+        endpoint.remove("receiverInfo");
+    }
+    Ok(parse_stored(document.to_string().as_bytes())?)
+}
+
+/// A subscription acts for whoever made it: others may pause it, and no more.
+fn may_update(permit: &Permit, subscription: &Subscription, patch: &[u8]) -> Result<(), Problem> {
+    let only_pauses = || {
+        let patch: Value = serde_json::from_slice(patch).unwrap_or_default();
+        let harmless = |key: &String| ["id", "type", "@id", "@type", "@context", "isActive"].contains(&key.as_str());
+        patch.as_object().is_some_and(|members| members.keys().all(harmless))
+    };
+    if is_own(permit, subscription) || only_pauses() {
+        return Ok(());
+    }
+    let detail = "This subscription is another's, for whom it tells what they may read. You may pause it (isActive) or delete it.";
+    Err(Problem::plain(StatusCode::FORBIDDEN, "CTX-014", detail))
 }
 
 /// Of one that the matcher has not seen yet, nothing was sent.
@@ -102,7 +137,7 @@ pub async fn retrieve_subscription(
     parameters.only(&["options", "format"])?;
     let ask = Ask::reading(&city, &caller, false).await?;
     let id = subscription_id(&path)?;
-    let found = stored_one(&city, &ask, id)?;
+    let found = for_eyes_of(&ask.permit, stored_one(&city, &ask, id)?)?;
     let report = report(&city, &ask, id)?;
     let mut body = Vec::with_capacity(1_024);
     let (sys_attrs, embed) = (sys_attrs(&parameters), ask.embeds_context());
@@ -131,7 +166,7 @@ pub async fn query_subscriptions(
     let mut shown = Vec::new();
     for subscription in own.into_iter().skip(page.offset).take(page.limit) {
         let report = report(&city, &ask, &subscription.id)?;
-        shown.push((subscription, report));
+        shown.push((for_eyes_of(&ask.permit, subscription)?, report));
     }
     let mut body = Vec::with_capacity(1_024);
     render_subscriptions(
@@ -159,6 +194,7 @@ pub async fn update_subscription(
 ) -> Result<Response, Problem> {
     let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let stored = stored_one(&city, &ask, subscription_id(&path)?)?;
+    may_update(&ask.permit, &stored, &body)?;
     let updated = subscription::update_subscription(&stored, &body, &ask.terms, city.now())?;
     check_endpoint(&city, &updated)?;
     if updated.document != stored.document {

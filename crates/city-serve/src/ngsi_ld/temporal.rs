@@ -94,11 +94,31 @@ struct EntityPast {
 
 fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked) -> Result<EntityPast, Problem> {
     let space = city.context.tenant(&ask.permit)?;
-    let attributes: Vec<TermNo> = asked.wanted().iter().filter_map(|name| space.terms.find(name.as_str())).collect();
+    let mut attributes: Vec<TermNo> =
+        asked.wanted().iter().filter_map(|name| space.terms.find(name.as_str())).collect();
     let mut past = EntityPast::of(identity);
     let Some(sight) = city.context.sight_of_past(&ask.permit, identity)? else { return Ok(past) };
+    let name_of = |number| space.terms.name(number).map(Name::from_stored);
+    let not_known = |error| Problem::internal("CTX-001", &error);
+    let part = !ask.permit.read().shows_whole_entities();
+    if part {
+        // What is hidden has no part in the answer, nor in its span, its bounds and its times.
+        past.entity.modified_at = None;
+        if asked.wanted().is_empty() {
+            attributes = city.history.attributes(space.number, identity.number)?;
+        }
+        let mut shown = Vec::with_capacity(attributes.len());
+        for number in attributes {
+            let how = sight.shows(name_of(number).map_err(not_known)?.as_str());
+            // What is shown less exactly is not put together from what is exact.
+            if how == Shown::Whole || (how != Shown::Hidden && asked.aggregation.is_none()) {
+                shown.push(number);
+            }
+        }
+        attributes = shown;
+    }
     // Attributes that nobody ever used have no past; asking for nothing would mean everything.
-    if !asked.wanted().is_empty() && attributes.is_empty() {
+    if (part || !asked.wanted().is_empty()) && attributes.is_empty() {
         return Ok(past);
     }
     let series = Series {
@@ -108,16 +128,10 @@ fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked)
         query: &asked.temporal,
         instances_max: INSTANCES_MAX,
     };
-    let name_of = |number| space.terms.name(number).map(Name::from_stored);
     let of_dataset = |dataset: &Option<DatasetId>| asked.dataset_ids.is_empty() || asked.dataset_ids.contains(dataset);
-    let not_known = |error| Problem::internal("CTX-001", &error);
     if let Some(aggregation) = &asked.aggregation {
         for (number, mut series) in city.history.aggregate(&series, aggregation, &space.terms)? {
             let name = name_of(number).map_err(not_known)?;
-            // What is shown less exactly is not put together from what is exact.
-            if sight.shows(name.as_str()) != Shown::Whole {
-                continue;
-            }
             series.retain(|one| of_dataset(&one.dataset));
             past.found |= !series.is_empty();
             if asked.shows(name.as_str()) && !series.is_empty() {
@@ -363,7 +377,7 @@ fn select(
 ) -> Result<(Vec<EntityPast>, usize, bool), Problem> {
     let candidates = city.context.identities(&ask.permit, query)?;
     if candidates.len() > ENTITIES_MAX {
-        return Err(too_much_past(candidates.len()));
+        return Err(too_much_past());
     }
     let (mut found, mut matched, mut more, mut periods) = (Vec::new(), 0usize, false, 0usize);
     for (_, id) in candidates {
@@ -396,8 +410,9 @@ fn select(
 }
 
 /// More of the past than one answer may read.
-pub fn too_much_past(entities: usize) -> Problem {
-    let detail = format!("The past of {entities} entities would have to be read; narrow the query by type or id.");
+pub fn too_much_past() -> Problem {
+    let detail =
+        format!("The past of more than {ENTITIES_MAX} entities would have to be read; narrow the query by type or id.");
     Problem::new(Kind::TooComplexQuery, "NLD-009", detail)
 }
 

@@ -75,7 +75,7 @@ fn stood(
 pub fn query(city: &City, ask: &Ask, query: &Query, page: Page, at: Time) -> Result<Found, Problem> {
     let candidates = city.context.identities(&ask.permit, query)?;
     if candidates.len() > ENTITIES_MAX {
-        return Err(too_much_past(candidates.len()));
+        return Err(too_much_past());
     }
     let moment = city.history.moment();
     let mut filling = Filling::of(page);
