@@ -8,10 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use city_context::{AsOf, Context, TenantSpace};
-use city_model::subscription::{Accept, DeliveryReport, Trigger};
-use city_model::{Change, Entity, Permit, PermitSource, Subscription, Time};
+use city_model::subscription::{DeliveryReport, Trigger};
+use city_model::{Entity, PermitSource, Subscription, Time};
 use city_ngsi_ld::context::{ContextStore, TermMap};
 use city_ngsi_ld::subscription::{NotifiedEntity, context_of, render_notification, terms_of};
 use city_outbound::Outbound;
@@ -25,7 +24,7 @@ use crate::outbox::{
     DEAD_LETTERS_MAX, DeadLetter, MatchedChange, ROW_AGE_MICROS_MAX, ROWS_MAX, Row, SubscriptionKey, dead_letters,
     delete_dead_letter, delete_row, put_dead_letter, put_report, put_row, rows,
 };
-use crate::told::{Outcome, Prepared, Told, cause};
+use crate::told::{Outcome, Prepared, Told};
 use crate::{Error, notification_id};
 
 /// Notifications of one subscription that are under way together; never two of one entity.
@@ -34,17 +33,12 @@ const IN_FLIGHT_MAX: usize = 16;
 const LAST_TOLD_MAX: usize = 256;
 /// Rows that a throttled subscription may put together into one notification.
 const COALESCED_ROWS_MAX: usize = 10_000;
-/// How long an endpoint may take, unless the subscription says otherwise.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// First pause after a failure; each further one is twice as long, up to the last.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_LAST: Duration = Duration::from_secs(60);
 /// Pause where an endpoint took some of what was sent: it lives, and the others need not wait for what it did not take.
 const PAUSE_ALIVE: Duration = Duration::from_millis(20);
-/// How often a notification on its way looks whether it must end.
-const CUT_LOOK: Duration = Duration::from_millis(50);
-/// Answers that a later attempt will not better.
-const REFUSALS: [u16; 8] = [400, 401, 403, 405, 410, 413, 415, 422];
+mod send;
 
 pub struct Deliveries {
     context: Arc<Context>,
@@ -476,46 +470,6 @@ impl Deliveries {
         }
     }
 
-    async fn send(&self, subscription: &Subscription, terms: &TermMap, lane: &Lane, prepared: Prepared) -> Outcome {
-        match prepared {
-            Prepared::Body(body, permit) => self.release(subscription, terms, lane, body, &permit).await,
-            // What may show data of behaviour or persons stands in the trail before it leaves.
-            Prepared::Sensitive(body, note, permit) => {
-                let noted = self.context.apply(&permit, vec![Change::Note(note)], cause(), Vec::new()).await;
-                match noted {
-                    Ok(_) => self.release(subscription, terms, lane, body, &permit).await,
-                    Err(error) => Outcome::Later(error.to_string()),
-                }
-            }
-            Prepared::Withheld => Outcome::Withheld,
-            Prepared::Forgotten => Outcome::Refused("the journal no longer holds what happened".to_owned()),
-        }
-    }
-
-    /// Sends it while its owner may still see it. What changed meanwhile is made ready anew; whoever took
-    /// the powers away waits for what was begun, and cuts what does not end.
-    async fn release(
-        &self,
-        subscription: &Subscription,
-        terms: &TermMap,
-        lane: &Lane,
-        body: Bytes,
-        permit: &Permit,
-    ) -> Outcome {
-        let Some(release) = self.permits.release(permit, self.now()) else {
-            return Outcome::Later("what its owner may see was changed".to_owned());
-        };
-        let cut = async {
-            while !release.is_cut() {
-                tokio::time::sleep(CUT_LOOK).await;
-            }
-        };
-        tokio::select! {
-            outcome = self.post(subscription, terms, lane, body) => outcome,
-            () = cut => Outcome::Later("what its owner may see was changed".to_owned()),
-        }
-    }
-
     /// The notification's body, with what the owner may see of it now.
     fn prepare(
         &self,
@@ -584,51 +538,6 @@ impl Deliveries {
             state.last_told.insert(change.entity, (change.lsn, Arc::clone(&entity)));
         }
         Ok(Some(Told { entity, previous, deleted_at: deleted.then_some(record.time) }))
-    }
-
-    async fn post(&self, subscription: &Subscription, terms: &TermMap, lane: &Lane, body: Bytes) -> Outcome {
-        let endpoint = &subscription.notification.endpoint;
-        let mut headers = http::HeaderMap::new();
-        let media = match endpoint.accept {
-            Accept::Json => "application/json",
-            Accept::JsonLd => "application/ld+json",
-            Accept::GeoJson => "application/geo+json",
-        };
-        let mut set = |name: &str, value: &str| {
-            // What was accepted with the subscription was checked there; the rest is ours.
-            if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value)) {
-                headers.insert(name, value);
-            }
-        };
-        set("content-type", media);
-        if endpoint.accept != Accept::JsonLd
-            && let Some(link) = terms.link()
-        {
-            set(
-                "link",
-                &format!("<{link}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\""),
-            );
-        }
-        if let Some(space) = self.context.tenants().by_number(lane.key.tenant)
-            && space.name != city_model::TenantName::default_tenant()
-        {
-            set("ngsild-tenant", space.name.as_str());
-        }
-        for (name, value) in &endpoint.receiver_info {
-            set(name, value);
-        }
-        let timeout = endpoint.timeout_ms.map_or(TIMEOUT, Duration::from_millis);
-        let started = std::time::Instant::now();
-        let answer = self.outbound.post(&endpoint.uri, headers, body, timeout).await;
-        metrics::histogram!("renkei_notification_seconds").record(started.elapsed().as_secs_f64());
-        match answer {
-            Ok(answer) if answer.is_success() => Outcome::Taken,
-            Ok(answer) if REFUSALS.contains(&answer.status) => {
-                Outcome::Refused(format!("the endpoint answered {}", answer.status))
-            }
-            Ok(answer) => Outcome::Later(format!("the endpoint answered {}", answer.status)),
-            Err(error) => Outcome::Later(error.to_string()),
-        }
     }
 }
 

@@ -46,7 +46,7 @@ pub trait Nodes {
 /// The hash over the leaves from `from` up to `to`, which must not be empty.
 fn range<N: Nodes>(nodes: &N, from: u64, to: u64) -> Result<Hash, N::Error> {
     let count = to - from;
-    if count.is_power_of_two() && from % count == 0 {
+    if count.is_power_of_two() && from.is_multiple_of(count) {
         return nodes.node(count.trailing_zeros(), from / count);
     }
     let left = split(count);
