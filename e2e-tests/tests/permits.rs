@@ -360,7 +360,12 @@ fn a_token_is_bound_to_its_tenant_purpose_and_life() {
     }
     let (text, _) = token(&koto, &json!({"roles": ["administrator"]}));
     let administrator = server.client().token(&text);
-    assert_eq!(administrator.get(TOKENS).json_of(200)["tokens"].as_array().unwrap().len(), 2);
+    let tokens = administrator.get(TOKENS).json_of(200)["tokens"].as_array().unwrap().clone();
+    assert_eq!(tokens.len(), 2);
+    // Who is connected, with what, from where.
+    let seen = tokens.iter().find(|token| token["roles"] == json!(["operator"])).unwrap();
+    assert_eq!((&seen["lastAct"], &seen["lastFrom"]), (&json!("backup"), &json!("127.0.0.1")), "{seen}");
+    assert_eq!(seen["requests"], 7, "those that were let in to be asked what they may: {seen}");
     assert_eq!(administrator.get("/ops/v1/backup").status, 403, "a backup holds all tenants");
     assert_eq!(administrator.tenant("sumida").get(TOKENS).status, 403);
     let (short, _) = token(&koto, &json!({"roles": ["operator"], "expires": "PT1S"}));

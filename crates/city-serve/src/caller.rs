@@ -5,6 +5,7 @@
 //! (`NGSILD-Tenant`), and the purpose (`Renkei-Purpose`).
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use city_model::{Permit, PermitSource, Right, TenantName};
+use city_trust::Asking;
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
@@ -45,6 +47,8 @@ pub struct Knock {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
+    /// The other end of the connection.
+    pub from: Option<IpAddr>,
 }
 
 pub type Admitting = Pin<Box<dyn Future<Output = Result<Caller, Problem>> + Send>>;
@@ -85,12 +89,13 @@ impl Porter<Arc<City>> for ByPermit {
 }
 
 async fn admit(city: &City, knock: &Knock) -> Result<Caller, Problem> {
-    let Knock { effect, operation, method, uri, headers } = knock;
+    let Knock { effect, operation, method, uri, headers, from } = knock;
     let effect = *effect;
     let named = headers.get(&TENANT).map(tenant).transpose()?;
     let purpose = headers.get(&PURPOSE).map(purpose).transpose()?;
     let now = city.now();
-    let permit = city.trust.issue(bearer(headers)?, named.as_ref(), purpose, now)?;
+    let asking = Asking { bearer: bearer(headers)?, tenant: named.as_ref(), purpose, act: operation, from: *from };
+    let permit = city.trust.issue(asking, now)?;
     if let Some(right) = effect.right() {
         permit.check(right, now).map_err(city_context::Error::from)?;
     }

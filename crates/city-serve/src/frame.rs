@@ -6,6 +6,7 @@
 //! may name persons.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -75,6 +76,10 @@ impl Default for Limits {
 pub const RETRY_AFTER_OVERLOAD: Duration = Duration::from_secs(1);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The other end of a request's connection, in its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
 
 /// The id of a request, in its extensions and in `X-Request-Id` of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +181,7 @@ where
                     method: request.method().clone(),
                     uri: request.uri().clone(),
                     headers: request.headers().clone(),
+                    from: request.extensions().get().map(|Peer(address)| address.ip()),
                 };
                 match porter.admit(state.clone(), knock).await {
                     Ok(caller) => {

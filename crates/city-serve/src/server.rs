@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::frame::Frame;
+use crate::frame::{Frame, Peer};
 use crate::metering::{self, Metering, UPKEEP_EVERY};
 use crate::patience::Patience;
 use crate::tls::Tls;
@@ -114,12 +114,12 @@ impl Server {
                 }
                 accepted = listener.accept() => accepted,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => {
+            let (stream, peer) = match accepted {
+                Ok((stream, peer)) => {
                     if std::mem::take(&mut out_of_files) {
                         tracing::info!("connections are accepted again");
                     }
-                    stream
+                    (stream, peer)
                 }
                 // The client has gone already.
                 Err(why) if why.kind() == io::ErrorKind::ConnectionAborted => continue,
@@ -136,7 +136,7 @@ impl Server {
                     let (frame, watching, tls) = (frame.clone(), watching.clone(), tls.clone());
                     connections.spawn(async move {
                         let _place = place;
-                        secured(stream, tls, frame, watching).await;
+                        secured(stream, peer, tls, frame, watching).await;
                     });
                 }
                 Err(_) => {
@@ -164,23 +164,24 @@ impl Server {
 }
 
 /// The handshake has as long as the headers of a request have.
-async fn secured(stream: TcpStream, tls: Option<Tls>, frame: Frame, stopping: watch::Receiver<bool>) {
+async fn secured(stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, frame: Frame, stopping: watch::Receiver<bool>) {
     stream.set_nodelay(true).ok();
-    let Some(tls) = tls else { return connection(stream, frame, stopping).await };
+    let Some(tls) = tls else { return connection(stream, peer, frame, stopping).await };
     match tokio::time::timeout(frame.limits().head_time, tls.acceptor().accept(stream)).await {
-        Ok(Ok(stream)) => connection(stream, frame, stopping).await,
+        Ok(Ok(stream)) => connection(stream, peer, frame, stopping).await,
         Ok(Err(why)) => tracing::debug!(%why, "a handshake failed"),
         Err(_) => tracing::debug!("a handshake took too long"),
     }
 }
 
-async fn connection<T>(stream: T, frame: Frame, mut stopping: watch::Receiver<bool>)
+async fn connection<T>(stream: T, peer: SocketAddr, frame: Frame, mut stopping: watch::Receiver<bool>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let _counted = metering::connection();
     let limits = frame.limits().clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: http::Request<_>| {
+        request.extensions_mut().insert(Peer(peer));
         let frame = frame.clone();
         async move { Ok::<_, Infallible>(frame.answer(request).await) }
     });

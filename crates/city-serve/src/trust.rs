@@ -10,7 +10,7 @@ use city_model::{Applied, Change, DataClass, Definition, DefinitionKind, Period,
 use city_ngsi_ld::TermMap;
 use city_trust::decide::{Policies, ROLES, parse};
 use city_trust::words::{Asked, translate};
-use city_trust::{NewToken, Role, StoredClass, StoredPolicy, StoredToken, TokenRequest, principal_id};
+use city_trust::{NewToken, Role, Seen, StoredClass, StoredPolicy, StoredToken, TokenRequest, principal_id};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -114,12 +114,15 @@ fn expiry(text: &str, now: Time) -> Result<Time, Problem> {
     })
 }
 
-fn shown_token(id: &str, token: &StoredToken, used_at: Option<Time>) -> Value {
+fn shown_token(id: &str, token: &StoredToken, seen: Option<Seen>) -> Value {
+    let seen = seen.as_ref();
     json!({
         "id": id, "who": &*principal_id(id), "label": token.label, "roles": token.roles,
         "organisation": token.organisation, "purposes": token.purposes, "createdBy": token.created_by,
         "createdAt": Time::from_micros(token.created_at_micros).to_string(),
-        "expiresAt": token.expires_at().to_string(), "lastUsedAt": used_at.map(|time| time.to_string()),
+        "expiresAt": token.expires_at().to_string(), "lastUsedAt": seen.map(|seen| seen.at.to_string()),
+        "lastAct": seen.map(|seen| seen.act), "lastFrom": seen.and_then(|seen| seen.from).map(|from| from.to_string()),
+        "requests": seen.map_or(0, |seen| seen.requests),
     })
 }
 
@@ -128,7 +131,7 @@ async fn list_tokens(State(city): State<Arc<City>>, caller: Caller) -> Result<Js
     for (id, stored) in city.context.list_definitions(&caller.permit, DefinitionKind::Token)? {
         let token: StoredToken =
             serde_json::from_slice(&stored).map_err(|error| Problem::internal("TRU-009", &error))?;
-        tokens.push(shown_token(&id, &token, city.trust.used_at(&id)));
+        tokens.push(shown_token(&id, &token, city.trust.seen(&id)));
     }
     Ok(Json(json!({"tokens": tokens})))
 }

@@ -19,9 +19,9 @@ pub mod trail;
 pub mod words;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use city_model::permit::Grant;
 use city_model::reach::{Attributes, Part, Rule};
@@ -142,7 +142,29 @@ struct KnownToken {
     tenant: TenantName,
     stored: StoredToken,
     principal: Principal,
-    used_at_micros: AtomicI64,
+    seen: Mutex<Option<Seen>>,
+}
+
+/// The last that was seen of a holder since the server started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub at: Time,
+    /// The operation that was asked for.
+    pub act: &'static str,
+    pub from: Option<IpAddr>,
+    pub requests: u64,
+}
+
+/// A request as far as it says who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// What stands behind `Bearer`.
+    pub bearer: Option<&'a str>,
+    pub tenant: Option<&'a TenantName>,
+    pub purpose: Option<&'a str>,
+    /// The operation, and where it is asked from: for the list of who is connected.
+    pub act: &'static str,
+    pub from: Option<IpAddr>,
 }
 
 /// Who was recognised, and in which tenant they are.
@@ -196,8 +218,7 @@ impl Trust {
             (DefinitionKind::Token, Some(body)) => {
                 let kept: StoredToken = serde_json::from_slice(body).map_err(|error| stored("token", &error))?;
                 let principal = kept.principal(id, tenant);
-                let used_at_micros = AtomicI64::new(i64::MIN);
-                let token = KnownToken { tenant: tenant.clone(), stored: kept, principal, used_at_micros };
+                let token = KnownToken { tenant: tenant.clone(), stored: kept, principal, seen: Mutex::default() };
                 known.tokens.insert(id.into(), Arc::new(token));
             }
             (DefinitionKind::Class, body) => {
@@ -223,14 +244,9 @@ impl Trust {
     }
 
     /// The permit of whoever sends this token, or none.
-    pub fn issue(
-        &self,
-        bearer: Option<&str>,
-        tenant: Option<&TenantName>,
-        purpose: Option<&str>,
-        now: Time,
-    ) -> Result<Permit, Error> {
-        let principal = match self.recognise(bearer, tenant, now)? {
+    pub fn issue(&self, asking: Asking, now: Time) -> Result<Permit, Error> {
+        let Asking { bearer, tenant, purpose, .. } = asking;
+        let principal = match self.recognise(asking, now)? {
             Caller::LocalOperator => {
                 let tenant = tenant.cloned().unwrap_or_else(TenantName::default_tenant);
                 let powers = self.operators(&tenant, purpose);
@@ -248,7 +264,8 @@ impl Trust {
         Ok(self.permit(principal.tenant.clone(), Arc::clone(&principal.id), purpose, powers, now))
     }
 
-    fn recognise(&self, bearer: Option<&str>, tenant: Option<&TenantName>, now: Time) -> Result<Caller, Error> {
+    fn recognise(&self, asking: Asking, now: Time) -> Result<Caller, Error> {
+        let Asking { bearer, tenant, act, from, .. } = asking;
         let Gate::Closed { operator_digest } = &self.gate else { return Ok(Caller::LocalOperator) };
         let Some(text) = bearer else {
             return Ok(Caller::Principal(Principal::public(
@@ -271,7 +288,10 @@ impl Trust {
         if tenant.is_some_and(|named| *named != token.tenant) {
             return Err(Error::OtherTenant);
         }
-        token.used_at_micros.fetch_max(now.as_micros(), Ordering::Relaxed);
+        let mut seen = token.seen.lock();
+        let requests = seen.as_ref().map_or(0, |seen| seen.requests) + 1;
+        *seen = Some(Seen { at: now, act, from, requests });
+        drop(seen);
         Ok(Caller::Principal(token.principal.clone()))
     }
 
@@ -363,11 +383,10 @@ impl Trust {
         (token.tenant == *tenant).then(|| token.principal.clone())
     }
 
-    /// When a token was used last since the server started.
+    /// The last that was seen of a token's holder since the server started.
     #[must_use]
-    pub fn used_at(&self, token_id: &str) -> Option<Time> {
-        let used = self.known.read().tokens.get(token_id)?.used_at_micros.load(Ordering::Relaxed);
-        (used != i64::MIN).then(|| Time::from_micros(used))
+    pub fn seen(&self, token_id: &str) -> Option<Seen> {
+        self.known.read().tokens.get(token_id)?.seen.lock().clone()
     }
 }
 

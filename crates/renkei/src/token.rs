@@ -44,7 +44,7 @@ pub enum Command {
         #[command(flatten)]
         server: ServerOptions,
     },
-    /// All tokens of the tenant, with when they were used last
+    /// Who is connected: all tokens of the tenant, with what each did last, when and from where
     List {
         #[command(flatten)]
         server: ServerOptions,
@@ -76,13 +76,14 @@ pub fn run(options: &Options) -> Result<Outcome> {
             }
             for token in tokens["tokens"].as_array().into_iter().flatten() {
                 println!(
-                    "{}  {}  {}{}  ends {}  used {}  {}",
+                    "{}  {}  {}{}  ends {}  used {}{}  {}",
                     text(&token["id"]),
                     words(&token["roles"]),
                     text(&token["organisation"]),
                     for_what(&token["purposes"]),
                     text(&token["expiresAt"]),
                     token["lastUsedAt"].as_str().unwrap_or("not since the start"),
+                    last(token),
                     text(&token["label"]),
                 );
             }
@@ -95,6 +96,14 @@ pub fn run(options: &Options) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Ok)
+}
+
+/// What its holder did last, and from where.
+fn last(token: &Value) -> String {
+    match (token["lastAct"].as_str(), token["lastFrom"].as_str()) {
+        (Some(act), Some(from)) => format!(" for {act} from {from}, {} requests", token["requests"]),
+        _ => String::new(),
+    }
 }
 
 fn words(list: &Value) -> String {

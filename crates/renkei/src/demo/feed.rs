@@ -14,6 +14,7 @@ use city_ngsi_ld::{Format, Mode, RenderOptions, parse_entity, render_entities};
 use city_serve::City;
 use city_serve::city::cause;
 use city_store::VirtualClock;
+use city_trust::Asking;
 use serde_json::Value;
 
 use super::town::Town;
@@ -26,7 +27,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The town's own sensors are the local operator's.
 fn permit(city: &City) -> Result<Permit> {
-    Ok(city.trust.issue(None, Some(&TenantName::default_tenant()), Some("demonstration"), city.now())?)
+    let (tenant, purpose) = (TenantName::default_tenant(), Some("demonstration"));
+    let asking = Asking { bearer: None, tenant: Some(&tenant), purpose, act: ORIGIN, from: None };
+    Ok(city.trust.issue(asking, city.now())?)
 }
 
 fn parse(city: &City, document: &Value, mode: Mode) -> Result<Entity> {
