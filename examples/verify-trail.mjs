@@ -5,6 +5,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const [dir] = process.argv.slice(2);
+if (!dir) {
+  console.error("Use: node verify-trail.mjs DIR");
+  process.exit(2);
+}
 const read = (name) => readFileSync(join(dir, name), "utf8");
 const sha256 = (...parts) => parts.reduce((hash, part) => hash.update(part), createHash("sha256")).digest();
 const fail = (why) => {

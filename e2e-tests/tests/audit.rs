@@ -94,7 +94,7 @@ fn an_export_is_verified_by_us_and_by_others_and_no_edit_of_it_passes() {
             assert!(by_others(&dir));
         }
     }
-    let verified = audit(&server, &file, &["verify", shown]);
+    let verified = audit(&server, &file, &["verify", shown, "--against-server"]);
     assert!(verified.code == Some(0) && verified.out.contains("goes on from them to 300"), "{verified:?}");
     assert_eq!(audit(&server, &file, &["export", shown]).code, Some(0));
     let read = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap();
@@ -103,7 +103,7 @@ fn an_export_is_verified_by_us_and_by_others_and_no_edit_of_it_passes() {
     assert_eq!(lines.len(), 300);
     let mut random = Random::new(7);
     let offline = |what: &str| {
-        let ended = run(&["audit", "verify", "--offline", shown]);
+        let ended = run(&["audit", "verify", shown]);
         assert_eq!(ended.code == Some(0), by_others(&dir), "the two checks differ about {what}: {ended:?}");
         ended.code == Some(0)
     };
@@ -170,7 +170,7 @@ fn kills_leave_a_trail_that_goes_on_and_a_rolled_back_one_is_found() {
         let (mut server, operator, file) = closed(&data);
         keep(&operator, 20);
         if dir.exists() {
-            let verified = audit(&server, &file, &["verify", shown]);
+            let verified = audit(&server, &file, &["verify", shown, "--against-server"]);
             assert_eq!(verified.code, Some(0), "{verified:?}");
         }
         assert_eq!(audit(&server, &file, &["export", shown]).code, Some(0));
@@ -193,12 +193,12 @@ fn kills_leave_a_trail_that_goes_on_and_a_rolled_back_one_is_found() {
 
     // The folder of before, with the same key: entries are missing, or others stand in their place.
     let (server, operator, file) = closed(&old);
-    let verified = audit(&server, &file, &["verify", shown]);
+    let verified = audit(&server, &file, &["verify", shown, "--against-server"]);
     assert!(verified.code == Some(1) && verified.err.contains("taken back"), "{verified:?}");
     for other in 0..5 {
         add_policy(&operator, &format!("other-{other}"));
     }
-    let verified = audit(&server, &file, &["verify", shown]);
+    let verified = audit(&server, &file, &["verify", shown, "--against-server"]);
     assert!(verified.code == Some(1) && verified.err.contains("its past was changed"), "{verified:?}");
     assert_eq!(audit(&server, &file, &["export", shown]).code, Some(1), "an export does not paper over it");
     assert!(by_others(&dir), "what was exported stays as it was signed");

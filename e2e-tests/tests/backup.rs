@@ -232,7 +232,9 @@ fn a_restored_server_answers_as_the_one_that_was_backed_up_and_sends_nothing_aga
     assert_eq!(files_below(&dir).len(), 7, "the trial left nothing behind: {:?}", files_below(&dir));
 
     let report = restore(&dir, &restored, &[]);
-    assert_eq!((report["notificationsWaiting"].as_u64(), report["changesToMatch"].as_u64()), (Some(0), Some(0)));
+    assert_eq!(report["notificationsWaiting"].as_u64(), Some(0));
+    // At most the note that the backup itself was taken, which concerns no subscription.
+    assert!(report["changesToMatch"].as_u64().is_some_and(|changes| changes <= 1), "{report}");
     let whole = run(&["doctor", "--offline", "--data", text(&restored)]);
     assert_eq!(whole.code, Some(0), "{whole:?}");
     let told = receiver.count();

@@ -372,6 +372,23 @@ fn a_token_is_bound_to_its_tenant_purpose_and_life() {
     eventually("the token has ended", || {
         (server.client().token(&short).get(&format!("{ENTITIES}?type=Shelter")).status == 401).then_some(())
     });
+    let cli = |arguments: &[&str]| {
+        let ended = run(&[arguments, &["--url", &url, "--token-file", file, "--tenant", "koto"]].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.out
+    };
+    let added = cli(&["policy", "add", "--id", "stops", "the bus company may read BusStop, for operation"]);
+    assert!(added.contains(r#"Organisation::"bus-company""#), "{added}");
+    assert!(cli(&["policy", "list"]).contains("the bus company may read BusStop"));
+    assert!(cli(&["policy", "explain"]).contains("may read:\n  nothing"));
+    cli(&["policy", "remove", "stops"]);
+    assert!(cli(&["class", "set", "birthday", "personal"]).contains("birthday is personal"));
+    cli(&["class", "remove", "birthday"]);
+    let id = made.out.trim().strip_prefix("rk_").unwrap()[..16].to_owned();
+    assert!(cli(&["token", "list"]).contains(&id));
+    cli(&["token", "revoke", &id]);
+    assert_eq!(own.get(&format!("{ENTITIES}?type=Shelter")).status, 401);
+    assert!(cli(&["audit", "what", "token.removed"]).contains(&id));
     for wrong in [
         json!({"roles": []}),
         json!({"roles": ["king"]}),
@@ -403,7 +420,7 @@ fn tokens_and_policies_live_through_a_kill() {
     );
     let public = server.client().get(&format!("{ENTITIES}?type=Shelter")).json_of(200);
     assert_eq!(members(&public[0]), ["id", "name", "scope", "type"]);
-    assert_eq!(server.client().post(ENTITIES, &thing("x")).status, 403);
+    assert_eq!(server.client().post(ENTITIES, &thing("x")).status, 401);
     let explained = operator.get("/trust/v1/explain?who=public").json_of(200);
     assert_eq!((&explained["write"], &explained["rights"]), (&json!("nothing"), &json!([])), "{explained}");
     use std::os::unix::fs::PermissionsExt;

@@ -214,7 +214,7 @@ fn a_subscription_is_redirected_by_nobody_but_its_maker() {
     assert_eq!(second.delete(&path).status, 204);
     let _ = operator.post("/trust/v1/policies", &json!({"words": "anyone may read Room"})).expect(201);
     let _ = operator.post("/trust/v1/policies", &json!({"words": "anyone may subscribe"})).expect(201);
-    assert_eq!(server.client().get(SUBSCRIPTIONS).status, 403, "nobody knows who the public is, so nothing is theirs");
+    assert_eq!(server.client().get(SUBSCRIPTIONS).status, 401, "nobody knows who the public is, so nothing is theirs");
 }
 
 #[test]

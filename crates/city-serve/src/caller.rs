@@ -97,7 +97,11 @@ async fn admit(city: &City, knock: &Knock) -> Result<Caller, Problem> {
     let asking = Asking { bearer: bearer(headers)?, tenant: named.as_ref(), purpose, act: operation, from: *from };
     let permit = city.trust.issue(asking, now)?;
     if let Some(right) = effect.right() {
-        permit.check(right, now).map_err(city_context::Error::from)?;
+        match permit.check(right, now) {
+            // Who says nothing of themselves may be somebody who may.
+            Err(_) if permit.who() == city_trust::PUBLIC => return Err(city_trust::Error::NobodyKnown.into()),
+            checked => checked.map_err(city_context::Error::from)?,
+        }
     }
     // What may show data of behaviour or persons stands in the trail before a byte of it is read.
     if matches!(effect, Effect::Read | Effect::Operate) && !permit.discloses().is_empty() {
@@ -141,7 +145,11 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let text = value.to_str().ok().and_then(|text| text.split_once(' '));
     match (text, more) {
         (Some((scheme, token)), None) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
-        _ => Err(city_trust::Error::NotKnown.into()),
+        _ => {
+            let detail = "The header Authorization must be one, and go: Bearer TOKEN.";
+            let scheme = HeaderValue::from_static("Bearer realm=\"renkei\"");
+            Err(Problem::plain(StatusCode::UNAUTHORIZED, "TRU-003", detail).header(WWW_AUTHENTICATE, scheme))
+        }
     }
 }
 

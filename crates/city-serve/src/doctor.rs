@@ -84,13 +84,12 @@ pub(crate) async fn doctor(State(city): State<Arc<City>>, caller: Caller) -> Res
         // Of other tenants nothing is told, not even that they are there.
         .filter(|space| space.name == *permit.tenant())
         .map(|space| {
-            let index = space.index.read();
-            // How many there are is for who sees them all.
-            let whole = permit.sees_everything();
-            let (entities, types) = (whole.then(|| index.alive().len()), whole.then(|| index.types().count()));
-            json!({"tenant": space.name.as_str(), "entities": entities, "types": types})
+            let visible = city.context.visible(&permit, None)?;
+            let entities = visible.map_or_else(|| space.index.read().alive().len(), |visible| visible.len());
+            let types = city.context.types(&permit)?.len();
+            Ok(json!({"tenant": space.name.as_str(), "entities": entities, "types": types}))
         })
-        .collect();
+        .collect::<Result<_, Problem>>()?;
     let subscriptions = failing_subscriptions(&city, &permit)?;
     let bounds = city.history.bounds();
     Ok(Json(json!({

@@ -90,8 +90,8 @@ async fn create_token(
 ) -> Result<Response, Problem> {
     let asked: TokenBody = body(&bytes)?;
     let now = city.now();
-    let roles: Option<Vec<Role>> = asked.roles.iter().map(|role| Role::parse(role)).collect();
-    let roles = roles.ok_or(city_trust::Error::Token(city_trust::TokenError::Roles))?;
+    let role = |text: &String| Role::parse(text).ok_or_else(|| city_trust::TokenError::NoRole(text.clone()));
+    let roles = asked.roles.iter().map(role).collect::<Result<Vec<Role>, _>>().map_err(city_trust::Error::from)?;
     let label = asked.label.or_else(|| asked.organisation.clone()).unwrap_or_else(|| asked.roles.join(", "));
     let expires_at = expiry(asked.expires.as_deref().unwrap_or(TOKEN_LIFE), now)?;
     let request = TokenRequest { label, roles, organisation: asked.organisation, purposes: asked.purposes, expires_at };

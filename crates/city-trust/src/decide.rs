@@ -16,8 +16,8 @@ use city_model::condition::CONDITION_DEPTH_MAX;
 use city_model::reach::{Attributes, Blur, Part, Rule};
 use city_model::{Condition, DataClass, Name, Powers, Reach, Right};
 
-use crate::principal::Principal;
-use crate::residual::condition_of;
+use crate::principal::{Principal, Role};
+use crate::residual::{ENTITY, SCOPE, TYPE, condition_of};
 
 /// The roles' own policies.
 pub const ROLES: &str = include_str!("../policies/roles.cedar");
@@ -335,10 +335,35 @@ pub fn parse(id: &str, text: &str) -> Result<Filed, PolicyError> {
     let filed = Filed::of(policy)?;
     // Who asks and for which purpose is still open here; what is asked of the entity must be expressible.
     let json = filed.policy.to_json().map_err(|error| PolicyError::Syntax(error.to_string()))?;
+    known_names(&json).map_err(PolicyError::Syntax)?;
     for condition in json["conditions"].as_array().into_iter().flatten() {
         expressible(&condition["body"], 0).map_err(PolicyError::NotExpressible)?;
     }
     Ok(filed)
+}
+
+/// Names that mean nothing here are slips of the pen: a policy with one would never hold, or not as meant.
+fn known_names(json: &serde_json::Value) -> Result<(), String> {
+    const KINDS: [&str; 7] = ["Principal", "Role", "Organisation", TYPE, SCOPE, ENTITY, "Tenant"];
+    const ACTIONS: [&str; 6] = ["read", "write", "subscribe", "administer", "audit", "operate"];
+    match json {
+        serde_json::Value::Object(members) => {
+            if let (Some(kind), Some(id), 2) = (json["type"].as_str(), json["id"].as_str(), members.len()) {
+                return match kind {
+                    "Action" if ACTIONS.contains(&id) => Ok(()),
+                    "Action" => Err(format!("there is no Action::\"{id}\"; there are {}", ACTIONS.join(", "))),
+                    "Role" if Role::parse(id).is_none() => {
+                        Err(format!("there is no Role::\"{id}\"; there are {}", Role::ALL.map(Role::as_str).join(", ")))
+                    }
+                    kind if KINDS.contains(&kind) => Ok(()),
+                    kind => Err(format!("there is no {kind}::\"…\"; there are Action, {}", KINDS.join(", "))),
+                };
+            }
+            members.values().try_for_each(known_names)
+        }
+        serde_json::Value::Array(items) => items.iter().try_for_each(known_names),
+        _ => Ok(()),
+    }
 }
 
 /// Whether every part of an expression that asks for the resource has a form that a condition can have.

@@ -59,7 +59,7 @@ pub enum Error {
         "Listening on {address} without TLS is refused: tokens would go over the network for anyone to read. Give --tls-cert and --tls-key, or --plain-http where a proxy in front has TLS."
     )]
     NotSecured { address: SocketAddr },
-    #[error("Nothing here is open to everybody. Send a token: Authorization: Bearer rk_…")]
+    #[error("This is not open to everybody. Send a token: Authorization: Bearer rk_…")]
     NobodyKnown,
     #[error("This token is not known, was taken back, or has ended. Ask an administrator for a new one.")]
     NotKnown,
@@ -237,20 +237,22 @@ impl Trust {
             (DefinitionKind::Token, None) => drop(known.tokens.remove(id)),
             _ => return Ok(()),
         }
-        // Under the lock that decisions read with: none that began before is kept after.
-        self.epoch.fetch_add(1, Ordering::SeqCst);
+        // Under the lock that decisions read with: none that began before is kept after. The epoch moves last:
+        // whoever reads the new one finds no old decision.
         self.decisions.lock().clear();
+        self.epoch.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
     /// The permit of whoever sends this token, or none.
     pub fn issue(&self, asking: Asking, now: Time) -> Result<Permit, Error> {
         let Asking { bearer, tenant, purpose, .. } = asking;
+        let epoch = self.epoch();
         let principal = match self.recognise(asking, now)? {
             Caller::LocalOperator => {
                 let tenant = tenant.cloned().unwrap_or_else(TenantName::default_tenant);
                 let powers = self.operators(&tenant, purpose);
-                return Ok(self.permit(tenant, LOCAL_OPERATOR.into(), purpose, powers, now));
+                return Ok(self.permit(tenant, LOCAL_OPERATOR.into(), purpose, powers, (epoch, now)));
             }
             Caller::Principal(principal) => principal,
         };
@@ -261,7 +263,7 @@ impl Trust {
         if bearer.is_none() && powers.are_none() {
             return Err(Error::NobodyKnown);
         }
-        Ok(self.permit(principal.tenant.clone(), Arc::clone(&principal.id), purpose, powers, now))
+        Ok(self.permit(principal.tenant.clone(), Arc::clone(&principal.id), purpose, powers, (epoch, now)))
     }
 
     fn recognise(&self, asking: Asking, now: Time) -> Result<Caller, Error> {
@@ -340,21 +342,26 @@ impl Trust {
         powers
     }
 
+    /// The epoch is that from before the powers were decided: what changed since is noticed.
     fn permit(
         &self,
         tenant: TenantName,
         who: Arc<str>,
         purpose: Option<&str>,
         powers: Arc<Powers>,
-        now: Time,
+        (epoch, now): (u64, Time),
     ) -> Permit {
         self.mint.issue(Grant {
             tenant,
             who,
             purpose: purpose.map(Into::into),
             powers,
-            epoch: self.epoch(),
-            expires_at: now.plus_micros(PERMIT_SECONDS * 1_000_000),
+            epoch,
+            // Where nobody is asked who they are, a permit cannot be taken back either; the clock may be virtual.
+            expires_at: match self.gate {
+                Gate::Open => Time::from_micros(i64::MAX),
+                Gate::Closed { .. } => now.plus_micros(PERMIT_SECONDS * 1_000_000),
+            },
         })
     }
 
@@ -392,6 +399,7 @@ impl Trust {
 
 impl PermitSource for Trust {
     fn permit_of(&self, tenant: &TenantName, owner: Option<&Owner>, now: Time) -> Option<Permit> {
+        let epoch = self.epoch();
         // What was made before there were identities, the local operator made.
         let (who, purpose) = match owner {
             Some(owner) => (&*owner.who, owner.purpose.as_deref()),
@@ -399,7 +407,7 @@ impl PermitSource for Trust {
         };
         if who == LOCAL_OPERATOR {
             let powers = self.operators(tenant, purpose);
-            return Some(self.permit(tenant.clone(), who.into(), purpose, powers, now));
+            return Some(self.permit(tenant.clone(), who.into(), purpose, powers, (epoch, now)));
         }
         let principal = self.find_principal(tenant, who)?;
         if let Some(id) = who.strip_prefix("token:") {
@@ -409,7 +417,7 @@ impl PermitSource for Trust {
             }
         }
         let powers = self.decide(&principal, principal.purpose(purpose).ok()?);
-        Some(self.permit(tenant.clone(), who.into(), purpose, powers, now))
+        Some(self.permit(tenant.clone(), who.into(), purpose, powers, (epoch, now)))
     }
 
     fn still_holds(&self, permit: &Permit, now: Time) -> bool {

@@ -62,6 +62,8 @@ pub struct NewToken {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
+    #[error("There is no role \"{0}\"; there are {roles}.", roles = roles())]
+    NoRole(String),
     #[error("A token needs 1 to {WORDS_MAX} roles: {}.", roles())]
     Roles,
     #[error("\"{0}\" must have 1 to {WORD_BYTES_MAX} bytes, without spaces at its ends or control characters.")]

@@ -117,6 +117,10 @@ fn read(sentence: &str, expand: &dyn Fn(&str, Asked) -> Result<Name, String>) ->
         list(words).map(|word| expand(&single(&word)?, asked).map_err(WordsError::Wrong)).collect()
     };
     let of = parts.iter().any(|(part, _)| *part == "of");
+    let things = parts.iter().find(|(part, _)| *part == if of { "of" } else { "" });
+    if action != "subscribe" && things.is_none_or(|(_, words)| list(words).next().is_none()) {
+        return wrong("It does not say of what; name types, or say everything.");
+    }
     for (part, words) in parts {
         match part {
             "" if of => said.attributes = names(&words, Asked::Attribute)?,
@@ -336,6 +340,9 @@ when { resource in Type::"urn:t:Person" && ["care"].contains(context.purpose) };
             ("the clinic may write personal name of Person for care", "for a purpose"),
             ("anyone may subscribe Shelter", "told of what they may read"),
             ("may read Shelter", "does not say who"),
+            ("the bus company may read", "say everything"),
+            ("anyone may read, for operation", "say everything"),
+            ("anyone may read name of", "say everything"),
         ] {
             let error = cedar(sentence).unwrap_err().to_string();
             assert!(error.contains(why) && error.contains("It goes:"), "{sentence}: {error}");

@@ -14,12 +14,12 @@ use crate::subscriptions::text;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
-  renkei audit who token:8f3a61c20b94d7e5     all that this token's holder did
-  renkei audit what token                     all that was done to tokens
-  renkei audit what                           everything, oldest first
-  renkei audit export ./trail                 the trail with its signed checkpoint, as files
-  renkei audit verify ./trail                 whether these files are whole, without a server
-  renkei audit verify ./trail --url …         and whether the server's trail of now goes on from them
+  renkei audit who token:8f3a61c20b94d7e5        all that this token's holder did
+  renkei audit what token                        all that was done to tokens
+  renkei audit what                              everything, oldest first
+  renkei audit export ./trail                    the trail with its signed checkpoint, as files
+  renkei audit verify ./trail                    whether these files are whole, without a server
+  renkei audit verify ./trail --against-server   and whether the server's trail of now goes on from them
 
 Export again into the same folder from time to time, on another machine: verify then finds what was changed,
 taken out, put in or taken back in the trail since. docs/guides/verify-the-trail.md has the same check in
@@ -51,12 +51,12 @@ pub enum Command {
         #[command(flatten)]
         server: ServerOptions,
     },
-    /// Check an exported trail, and with --url that the server's goes on from it
+    /// Check an exported trail; with --against-server also that the server's goes on from it
     Verify {
         dir: PathBuf,
-        /// Only the files; ask no server
+        /// Ask the server too whether its trail goes on from the files
         #[arg(long)]
-        offline: bool,
+        against_server: bool,
         #[command(flatten)]
         server: ServerOptions,
     },
@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
         Command::Who { who, server } => list(server, Some(who), None),
         Command::What { what, server } => list(server, None, what.as_deref()),
         Command::Export { dir, server } => export(dir, server),
-        Command::Verify { dir, offline, server } => verify(dir, (!offline).then_some(server), server.json),
+        Command::Verify { dir, against_server, server } => verify(dir, against_server.then_some(server), server.json),
     }
 }
 

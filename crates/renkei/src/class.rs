@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::cli::ServerOptions;
-use crate::client::Client;
-use crate::subscriptions::{segment, text};
+use crate::client::{Client, encode};
+use crate::subscriptions::text;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
             }
         }
         Command::Remove { attribute, server } => {
-            Client::new(server)?.delete(&format!("/trust/v1/classes/{}", segment(attribute)?))?;
+            Client::new(server)?.delete(&format!("/trust/v1/classes/{}", encode(attribute)))?;
             if !server.json {
                 println!("{attribute} has no class of its own any more");
             }

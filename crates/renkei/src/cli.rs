@@ -83,7 +83,7 @@ pub struct ServerOptions {
     #[arg(long, env = "RENKEI_CONTEXT_URL", value_name = "URL")]
     pub context: Option<String>,
     /// Token that says who asks; better in the variable, where no list of processes shows it
-    #[arg(long, env = "RENKEI_TOKEN", value_name = "TOKEN", hide_env_values = true, conflicts_with = "token_file")]
+    #[arg(long, env = "RENKEI_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// File with the token, such as DATA/keys/operator.token beside a server of your own
     #[arg(long, env = "RENKEI_TOKEN_FILE", value_name = "FILE")]

@@ -118,9 +118,9 @@ impl Client {
     }
 }
 
-/// The token of the flag, or of the file that it names.
+/// The token itself, else that of the file that is named.
 fn token(options: &ServerOptions) -> Result<Option<String>> {
-    let Some(file) = &options.token_file else { return Ok(options.token.clone()) };
+    let (None, Some(file)) = (&options.token, &options.token_file) else { return Ok(options.token.clone()) };
     let text =
         std::fs::read_to_string(file).with_context(|| format!("The token's file {} cannot be read", file.display()))?;
     Ok(Some(text.trim().to_owned()))
@@ -196,24 +196,19 @@ pub fn query_string(pairs: &[(&str, Option<&str>)]) -> String {
         out.push(if out.is_empty() { '?' } else { '&' });
         out.push_str(name);
         out.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'A'..=b'Z'
-                | b'a'..=b'z'
-                | b'0'..=b'9'
-                | b'-'
-                | b'.'
-                | b'_'
-                | b'~'
-                | b':'
-                | b','
-                | b';'
-                | b'('
-                | b')' => {
-                    out.push(char::from(byte));
-                }
-                _ => out.push_str(&format!("%{byte:02X}")),
-            }
+        out.push_str(&encode(value));
+    }
+    out
+}
+
+/// A text as a part of a path or of a query.
+pub fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => out.push(char::from(byte)),
+            b'-' | b'.' | b'_' | b'~' | b':' | b',' | b';' | b'(' | b')' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
     out

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::cli::ServerOptions;
-use crate::client::{Client, query_string};
-use crate::subscriptions::{segment, text};
+use crate::client::{Client, encode, query_string};
+use crate::subscriptions::text;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
@@ -110,7 +110,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
             println!("policies: {}", list(&explained["policies"]));
         }
         Command::Remove { id, server } => {
-            Client::new(server)?.delete(&format!("/trust/v1/policies/{}", segment(id)?))?;
+            Client::new(server)?.delete(&format!("/trust/v1/policies/{}", encode(id)))?;
             if !server.json {
                 println!("{id} is removed");
             }

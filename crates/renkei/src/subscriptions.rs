@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::Outcome;
 use crate::cli::ServerOptions;
-use crate::client::Client;
+use crate::client::{Client, encode};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
@@ -110,11 +110,5 @@ pub fn segment(id: &str) -> Result<String> {
     if id.is_empty() || !id.contains(':') {
         bail!("\"{id}\" is not the id of a subscription; `renkei subscriptions list` shows them");
     }
-    Ok(id.bytes().fold(String::new(), |mut out, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-        out
-    }))
+    Ok(encode(id))
 }

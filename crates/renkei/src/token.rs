@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::cli::ServerOptions;
-use crate::client::Client;
-use crate::subscriptions::{segment, text};
+use crate::client::{Client, encode};
+use crate::subscriptions::text;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
             }
         }
         Command::Revoke { id, server } => {
-            Client::new(server)?.delete(&format!("/trust/v1/tokens/{}", segment(id)?))?;
+            Client::new(server)?.delete(&format!("/trust/v1/tokens/{}", encode(id)))?;
             if !server.json {
                 println!("{id} is of no use any more");
             }
