@@ -48,6 +48,9 @@ stands! {
     no_record_breaks_its_reader: "record",
     no_instance_breaks_its_reader: "instance",
     no_journal_breaks_its_reader: "journal",
+    no_sentence_breaks_its_reader: "sentence",
+    no_policy_breaks_its_reader: "policy",
+    no_checkpoint_breaks_its_reader: "checkpoint",
 }
 
 #[test]

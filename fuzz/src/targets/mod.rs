@@ -4,6 +4,7 @@ mod http;
 mod ingest;
 mod ngsi_ld;
 mod store;
+mod trust;
 
 /// A reader under test.
 pub struct Target {
@@ -56,6 +57,14 @@ macro_rules! texts_of {
 /// Every reader of the house, but for the configuration file, whose reader is the binary's own
 /// (`crates/renkei/src/config.rs`).
 pub const TARGETS: &[Target] = &[
+    Target { name: "sentence", corpus: texts_of!("sentence.txt"), words: trust::SENTENCE_WORDS, run: trust::sentence },
+    Target { name: "policy", corpus: texts_of!("policy.txt"), words: trust::POLICY_WORDS, run: trust::policy },
+    Target {
+        name: "checkpoint",
+        corpus: texts_of!("checkpoint.txt"),
+        words: trust::CHECKPOINT_WORDS,
+        run: trust::checkpoint,
+    },
     Target { name: "entity", corpus: texts_of!("entity.txt"), words: ngsi_ld::ENTITY_WORDS, run: ngsi_ld::entity },
     Target {
         name: "attribute",
