@@ -299,6 +299,11 @@ impl Follower {
     fn step(&mut self, cursor: u64) -> Result<(), Error> {
         let records = match self.journal.read(cursor + 1, BATCH_RECORDS)? {
             Read::Records(records) => records,
+            // In a folder from before there was a trail, it begins with what the journal still holds.
+            Read::Lost { oldest } if cursor == 0 => {
+                tracing::info!(record = oldest, "the trail begins here");
+                return self.advance(ViewBatch::default(), oldest - 1);
+            }
             Read::Lost { oldest } => {
                 tracing::error!(
                     after = cursor,
