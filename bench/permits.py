@@ -32,11 +32,11 @@ def ask(port, token, method, path, body=None):
     return json.loads(text) if text else None
 
 
-def measure(options, port, token, kind, preload=False):
+def measure(options, port, pid, token, kind, preload=False):
     command = [
         options.renkei, "bench", "--url", f"http://127.0.0.1:{port}", "--workload", kind,
         "--connections", "64", "--entities", str(options.entities), "--seconds", str(options.seconds),
-        "--header", f"Authorization: Bearer {token}",
+        "--pid", str(pid), "--header", f"Authorization: Bearer {token}",
     ] + (["--preload"] if preload else [])
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
@@ -58,7 +58,7 @@ def main():
     try:
         port = int(server.stdout.readline().rsplit(":", 1)[1])
         operator = Path(f"{folder}/city/keys/operator.token").read_text().strip()
-        measure(options, port, operator, "retrieve", preload=True)
+        measure(options, port, server.pid, operator, "retrieve", preload=True)
         kinds = ask(port, operator, "GET", "/ngsi-ld/v1/types")["typeList"]
         for number in range(options.policies):
             words = f"company-{number} may read {kinds[0]} in /elsewhere, for operation"
@@ -71,7 +71,7 @@ def main():
             runs = {"everything": [], "in part": []}
             for _ in range(options.rounds):
                 for who, token in (("everything", operator), ("in part", made["token"])):
-                    runs[who].append(measure(options, port, token, kind))
+                    runs[who].append(measure(options, port, server.pid, token, kind))
             def median(who, figure):
                 return statistics.median(run[figure] for run in runs[who])
             for figure, unit in (("requests_per_s", "/s"), ("server_cpu_us_per_request", " us of the server's processor time")):

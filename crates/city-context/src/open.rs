@@ -94,14 +94,13 @@ fn load_tenant(view: &View, space: &TenantSpace) -> Result<Position, Error> {
 }
 
 fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
-    const KINDS: [DefinitionKind; 8] = [
+    const KINDS: [DefinitionKind; 7] = [
         DefinitionKind::Subscription,
         DefinitionKind::Registration,
         DefinitionKind::JsonLdContext,
         DefinitionKind::Policy,
         DefinitionKind::Rule,
         DefinitionKind::Token,
-        DefinitionKind::Account,
         DefinitionKind::Class,
     ];
     for kind in KINDS {

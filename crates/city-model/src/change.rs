@@ -115,7 +115,6 @@ pub enum DefinitionKind {
     Policy,
     Rule,
     Token,
-    Account,
     /// Of which class the values of an attribute are.
     Class,
 }
@@ -190,7 +189,6 @@ impl DefinitionKind {
             Self::Policy => "Policy",
             Self::Rule => "Rule",
             Self::Token => "Token",
-            Self::Account => "Account",
             Self::Class => "Class",
         }
     }
@@ -198,6 +196,6 @@ impl DefinitionKind {
     /// Whether definitions of this kind say who may what, so that only administrators make and see them.
     #[must_use]
     pub fn decides_who_may(self) -> bool {
-        matches!(self, Self::Policy | Self::Token | Self::Account | Self::Class)
+        matches!(self, Self::Policy | Self::Token | Self::Class)
     }
 }

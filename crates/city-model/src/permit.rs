@@ -40,7 +40,7 @@ pub enum Right {
     Write,
     /// Subscriptions, registrations and contexts: one's own.
     Define,
-    /// Who may: tokens, accounts, policies.
+    /// Who may: tokens, policies, classes of data.
     Administer,
     /// What was done, by whom.
     Audit,

@@ -72,9 +72,9 @@ impl Porter<Arc<City>> for ByPermit {
             // Noted and still the same: what was decided before a change is not released after it.
             loop {
                 let epoch = city.trust.epoch();
-                let caller = admit(&city, &knock).await?;
+                let (permit, tenant_named) = admit(&city, &knock).await?;
                 if !knock.effect.shows() || city.trust.epoch() == epoch {
-                    return Ok(caller);
+                    return Ok(Caller { permit, tenant_named, headers: knock.headers });
                 }
             }
         })
@@ -88,7 +88,8 @@ impl Porter<Arc<City>> for ByPermit {
     }
 }
 
-async fn admit(city: &City, knock: &Knock) -> Result<Caller, Problem> {
+/// The permit, and whether the request names its tenant.
+async fn admit(city: &City, knock: &Knock) -> Result<(Permit, bool), Problem> {
     let Knock { effect, operation, method, uri, headers, from } = knock;
     let effect = *effect;
     let named = headers.get(&TENANT).map(tenant).transpose()?;
@@ -110,7 +111,7 @@ async fn admit(city: &City, knock: &Knock) -> Result<Caller, Problem> {
         });
         city.note(&permit, "data.released", operation, &details).await?;
     }
-    Ok(Caller { permit, tenant_named: named.is_some(), headers: headers.clone() })
+    Ok((permit, named.is_some()))
 }
 
 /// As much of a request as stands in the trail.

@@ -127,8 +127,7 @@ fn definition_number(kind: DefinitionKind) -> u8 {
         DefinitionKind::Policy => 3,
         DefinitionKind::Rule => 4,
         DefinitionKind::Token => 5,
-        DefinitionKind::Account => 6,
-        DefinitionKind::Class => 7,
+        DefinitionKind::Class => 6,
     }
 }
 
@@ -140,8 +139,7 @@ fn definition_kind(number: u8) -> Result<DefinitionKind, Error> {
         3 => DefinitionKind::Policy,
         4 => DefinitionKind::Rule,
         5 => DefinitionKind::Token,
-        6 => DefinitionKind::Account,
-        7 => DefinitionKind::Class,
+        6 => DefinitionKind::Class,
         _ => return Err(Error::Undecodable("a definition has an unknown kind".to_owned())),
     })
 }

@@ -388,7 +388,6 @@ fn said(record: &Record) -> Option<Said> {
     let noun = match kind {
         DefinitionKind::Policy => "policy",
         DefinitionKind::Token => "token",
-        DefinitionKind::Account => "account",
         DefinitionKind::Class => "class",
         _ => return None,
     };
