@@ -19,6 +19,9 @@ has cc || packages="$packages build-essential"
 [ -e /etc/ssl/certs/ca-certificates.crt ] || packages="$packages ca-certificates"
 if [ "$wanted" = test ]; then
     has python3 || packages="$packages python3"
+    # The trail is verified by a program that shares no line with ours; certificates are made for the test.
+    has node || packages="$packages nodejs"
+    has openssl || packages="$packages openssl"
 fi
 if [ -n "$packages" ]; then
     has apt-get || fail "please install:$packages (this machine has no apt-get)"

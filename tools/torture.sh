@@ -1,6 +1,6 @@
 #!/bin/sh
 # The faults of `make test` at full size. Every step can be run alone; a failing seed is printed by its test.
-#   tools/torture.sh [STEP…]      kills disks clocks flips inputs cases data; without one, all of them
+#   tools/torture.sh [STEP…]      kills disks clocks flips inputs cases permits data; without one, all of them
 set -eu
 cd "$(dirname "$0")/.."
 step=tools/step.sh
@@ -11,7 +11,7 @@ inputs=${RENKEI_INPUTS:-1000000}
 cases=${PROPTEST_CASES:-1000000}
 # Only where it is named: a test that repeats one input must not be given a range of disks.
 unset RENKEI_SEEDS
-steps=${*:-kills disks clocks flips inputs cases data}
+steps=${*:-kills disks clocks flips inputs cases permits data}
 
 # With --workspace always, as in `make test`: another choice of packages would build the libraries anew.
 $step "Building everything" cargo test --profile ci --locked --workspace --no-run --quiet
@@ -42,6 +42,12 @@ for one in $steps; do
     cases)
         $step "Random cases in the pure rooms, $cases each" env PROPTEST_CASES="$cases" \
             cargo test --profile ci --locked -p city-model -p city-ngsi-ld -p city-ingest
+        ;;
+    permits)
+        $step "${RENKEI_ROUNDS:-10000} withdrawals against readers" env RENKEI_ROUNDS="${RENKEI_ROUNDS:-10000}" \
+            cargo test --profile ci --locked --workspace --test red_team withdrawal -- --nocapture
+        $step "$cases random policies against full evaluation (an hour)" env RENKEI_CASES="$cases" \
+            cargo test --profile ci --locked --workspace --test decisions pushed_down -- --nocapture
         ;;
     data)
         $step "Real city data, whole files" env RENKEI_FULL=1 \
