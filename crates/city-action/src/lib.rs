@@ -4,6 +4,7 @@
 //! the outbox in the same batch as the cursor; deliveries take them to their endpoints. This room
 //! alone decides that an effect leaves.
 
+pub mod control;
 mod delivery;
 mod join;
 pub mod matcher;

@@ -6,6 +6,7 @@
 
 pub mod answers;
 pub mod as_of;
+pub mod commandable;
 pub mod evaluate;
 pub mod image;
 mod images;
@@ -23,8 +24,8 @@ mod visible;
 use std::sync::{Arc, OnceLock};
 
 use city_model::{
-    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Permit, PermitSource, Query, Refused, Rejected, Right,
-    TenantName,
+    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Hand, Permit, PermitSource, Query, Refused, Rejected,
+    Right, TenantName,
 };
 use city_store::journal::{Limits, Opened};
 use city_store::record::{AlsoWrite, LIVE_BRANCH};
@@ -133,7 +134,7 @@ impl Context {
         cause: Cause,
         also: Vec<AlsoWrite>,
     ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
-        let receiver = self.submit(permit, changes, cause, also, None)?;
+        let receiver = self.submit(permit, changes, cause, also, None, false)?;
         receiver.await.unwrap_or(Err(Error::Stopping))
     }
 
@@ -145,7 +146,7 @@ impl Context {
         cause: Cause,
         key: &str,
     ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
-        let receiver = self.submit(permit, changes, cause, Vec::new(), Some(key.into()))?;
+        let receiver = self.submit(permit, changes, cause, Vec::new(), Some(key.into()), false)?;
         receiver.await.unwrap_or(Err(Error::Stopping))
     }
 
@@ -157,7 +158,20 @@ impl Context {
         cause: Cause,
         also: Vec<AlsoWrite>,
     ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
-        let receiver = self.submit(permit, changes, cause, also, None)?;
+        let receiver = self.submit(permit, changes, cause, also, None, false)?;
+        receiver.blocking_recv().unwrap_or(Err(Error::Stopping))
+    }
+
+    /// As `apply_blocking`, by the hand of the loop: for suggestions, decisions and commands, and for what is
+    /// commandable. Under whose permit it is says who did it; what they may was asked before.
+    pub fn act_blocking(
+        &self,
+        _: &Hand,
+        permit: &Permit,
+        changes: Vec<Change>,
+        cause: Cause,
+    ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
+        let receiver = self.submit(permit, changes, cause, Vec::new(), None, true)?;
         receiver.blocking_recv().unwrap_or(Err(Error::Stopping))
     }
 
@@ -168,10 +182,11 @@ impl Context {
         cause: Cause,
         also: Vec<AlsoWrite>,
         key: Option<Box<str>>,
+        by_hand: bool,
     ) -> Result<oneshot::Receiver<stage::Answer>, Error> {
         let (answer, receiver) = oneshot::channel();
         let weight = changes.iter().map(weigh).sum::<usize>() + also.iter().map(|a| a.key.len() + 64).sum::<usize>();
-        let request = Request { permit: permit.clone(), changes, cause, also, key, weight, answer };
+        let request = Request { permit: permit.clone(), changes, cause, also, key, by_hand, weight, answer };
         self.committer.submit(request).map_err(|_| Error::Busy)?;
         Ok(receiver)
     }
@@ -209,7 +224,11 @@ impl Context {
 
     /// Who may define may look at what is defined.
     fn reading_definitions(&self, permit: &Permit, kind: DefinitionKind) -> Result<Arc<TenantSpace>, Error> {
-        let right = if kind.decides_who_may() { Right::Administer } else { Right::Define };
+        let right = match kind {
+            DefinitionKind::Rule => Right::Operate,
+            kind if kind.decides_who_may() => Right::Administer,
+            _ => Right::Define,
+        };
         permit.check(right, self.clock.now())?;
         self.space(permit)
     }

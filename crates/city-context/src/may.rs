@@ -4,7 +4,7 @@
 //! or why not. Where the holder could not even see that the entity is there, it is not there for them.
 
 use city_model::reach::{Attributes, Shown, Sight};
-use city_model::{Change, Definition, Entity, EntityId, Name, Permit, Reach, Rejected, Right};
+use city_model::{Change, Definition, DefinitionKind, Entity, EntityId, Name, Permit, Reach, Rejected, Right};
 
 use crate::evaluate::Effect;
 
@@ -77,7 +77,7 @@ fn is_whole(sight: &Sight) -> bool {
 }
 
 /// The attributes that a change names.
-fn named(change: &Change) -> Vec<&Name> {
+pub fn named(change: &Change) -> Vec<&Name> {
     match change {
         Change::Create(entity)
         | Change::Upsert { entity, .. }
@@ -158,6 +158,7 @@ pub fn needs(change: &Change) -> Option<Right> {
     Some(match change {
         Change::Define(Definition { kind, .. }) | Change::Undefine { kind, .. } => match kind.decides_who_may() {
             true => Right::Administer,
+            false if *kind == DefinitionKind::Rule => Right::Operate,
             false => Right::Define,
         },
         // Whoever did something may say so.

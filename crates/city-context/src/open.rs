@@ -94,7 +94,7 @@ fn load_tenant(view: &View, space: &TenantSpace) -> Result<Position, Error> {
 }
 
 fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
-    const KINDS: [DefinitionKind; 7] = [
+    const KINDS: [DefinitionKind; 8] = [
         DefinitionKind::Subscription,
         DefinitionKind::Registration,
         DefinitionKind::JsonLdContext,
@@ -102,11 +102,15 @@ fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
         DefinitionKind::Rule,
         DefinitionKind::Token,
         DefinitionKind::Class,
+        DefinitionKind::Actuator,
     ];
     for kind in KINDS {
         let prefix = definition_key(space.number, kind, "");
         view.scan(Space::Definitions, &prefix, &after_prefix(&prefix), |key, body| {
             let id: Box<str> = text(&key[prefix.len()..])?.into();
+            if kind == DefinitionKind::Actuator {
+                Arc::make_mut(&mut space.commandable.write()).learn(&id);
+            }
             space.definitions.write().insert((kind, id), Arc::from(&body[..]));
             Ok(ControlFlow::Continue(()))
         })?;

@@ -15,6 +15,7 @@ use city_store::{
 use tokio::sync::oneshot;
 
 use crate::answers::{self, Results};
+use crate::commandable::{Commandable, may_be_moved, may_be_moved_in_the_past, may_be_written};
 use crate::evaluate::{TouchedInstance, evaluate, stamp, subject};
 use crate::image::{Identity, Image, Parts, Stamp, encode_instance};
 use crate::images::Images;
@@ -37,6 +38,8 @@ pub struct Request {
     pub also: Vec<AlsoWrite>,
     /// The same key within a day gets the same answer.
     pub key: Option<Box<str>>,
+    /// By the hand of the loop.
+    pub by_hand: bool,
     pub weight: usize,
     pub answer: oneshot::Sender<Answer>,
 }
@@ -170,8 +173,9 @@ impl Stager for ContextStager {
         let mut batch = Batch { next_lsn, records: Vec::new(), writes: ViewBatch::default(), moves: Vec::new() };
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
-            let Request { permit, changes, cause, also, key, answer, weight: _ } = request;
-            answers.push((answer, self.stage_request(&permit, changes, &cause, also, key, now, &mut batch)));
+            let Request { permit, changes, cause, also, key, by_hand, answer, weight: _ } = request;
+            let asked = Asked { permit: &permit, cause: &cause, by_hand };
+            answers.push((answer, self.stage_request(&asked, changes, also, key, now, &mut batch)));
         }
         Plan { records: batch.records, writes: batch.writes, ticket: Ticket { moves: batch.moves, answers } }
     }
@@ -214,6 +218,14 @@ impl Stager for ContextStager {
                     }
                 }
                 Move::Definition { tenant, key, body } => {
+                    if key.0 == DefinitionKind::Actuator {
+                        let mut shared = tenant.commandable.write();
+                        let commandable = Arc::make_mut(&mut shared);
+                        match body {
+                            Some(_) => commandable.learn(&key.1),
+                            None => commandable.forget(&key.1),
+                        }
+                    }
                     let mut definitions = tenant.definitions.write();
                     match body {
                         Some(body) => definitions.insert(key, body),
@@ -239,18 +251,19 @@ impl Stager for ContextStager {
 impl ContextStager {
     fn stage_request(
         &mut self,
-        permit: &Permit,
+        asked: &Asked,
         changes: Vec<Change>,
-        cause: &Cause,
         mut also: Vec<AlsoWrite>,
         key: Option<Box<str>>,
         now: Time,
         batch: &mut Batch,
     ) -> Answer {
+        let Asked { permit, cause, by_hand } = *asked;
         if cause.depth > CAUSE_DEPTH_MAX {
             return Err(Error::TooDeep);
         }
-        for right in changes.iter().filter_map(needs) {
+        // What the loop writes it answers for itself; whoever asked it to was asked for the right to.
+        for right in changes.iter().filter(|_| !by_hand).filter_map(needs) {
             permit.check(right, now)?;
         }
         if let Some(source) = self.standing.get() {
@@ -267,7 +280,8 @@ impl ContextStager {
             return Ok(answer);
         }
         let count = u32::try_from(changes.len()).unwrap_or(u32::MAX);
-        let mut staging = Staging { order, view: &self.view, images: &self.images, batch, permit, cause, now, count };
+        let mut staging =
+            Staging { order, view: &self.view, images: &self.images, batch, permit, cause, by_hand, now, count };
         let mut results = Vec::with_capacity(changes.len());
         for (index, change) in (0u32..).zip(changes) {
             match staging.stage(change, index) {
@@ -338,6 +352,13 @@ impl From<Error> for StageError {
 }
 
 /// One request on its way into the batch.
+/// Who asks for changes, and how.
+struct Asked<'a> {
+    permit: &'a Permit,
+    cause: &'a Cause,
+    by_hand: bool,
+}
+
 struct Staging<'a> {
     order: &'a mut TenantOrder,
     view: &'a View,
@@ -345,6 +366,7 @@ struct Staging<'a> {
     batch: &'a mut Batch,
     permit: &'a Permit,
     cause: &'a Cause,
+    by_hand: bool,
     now: Time,
     count: u32,
 }
@@ -453,9 +475,15 @@ impl Staging<'_> {
         let found = self.find(&id)?;
         let current = found.as_ref().and_then(|staged| staged.image.as_ref());
         // Before anything is said of it: outside the permit it does not exist for the holder.
-        may_ask(self.permit, &change, &id, current.map(|entity| &**entity))?;
+        if !self.by_hand {
+            may_ask(self.permit, &change, &id, current.map(|entity| &**entity))?;
+        }
         let effect = evaluate(change, current, self.now)?;
-        may_bring_about(self.permit, &id, current.map(|entity| &**entity), &effect)?;
+        if !self.by_hand {
+            may_bring_about(self.permit, &id, current.map(|entity| &**entity), &effect)?;
+            may_be_written([current.map(|entity| &**entity), effect.after.as_deref()])?;
+        }
+        may_be_moved(&self.commandable(), self.by_hand, current.map(|entity| &**entity), &effect)?;
         let applied = |seq| Applied {
             seq,
             created: effect.created,
@@ -521,12 +549,53 @@ impl Staging<'_> {
         Ok(may_change_past(self.permit, change, id, stands)?)
     }
 
+    /// What may be commanded, as staged.
+    fn commandable(&self) -> Arc<Commandable> {
+        let mut commandable = Arc::clone(&self.order.space.commandable.read());
+        for ((kind, id), body) in &self.order.definitions {
+            match (kind, body) {
+                (DefinitionKind::Actuator, Some(_)) => Arc::make_mut(&mut commandable).learn(id),
+                (DefinitionKind::Actuator, None) => Arc::make_mut(&mut commandable).forget(id),
+                _ => {}
+            }
+        }
+        commandable
+    }
+
+    /// The loop's own entities are never without a present, so what is known of that is enough here.
+    fn leaves_the_loop_alone(
+        &self,
+        change: &Change,
+        id: &EntityId,
+        found: Option<&StagedEntity>,
+    ) -> Result<(), StageError> {
+        let fragment = match change {
+            Change::Past { fragment, .. } => Some(fragment),
+            _ => None,
+        };
+        let current = found.and_then(|staged| staged.image.as_deref());
+        may_be_written([current, fragment])?;
+        let commandable = self.commandable();
+        if commandable.is_empty() {
+            return Ok(());
+        }
+        let past = match found {
+            Some(staged) if staged.image.is_none() => self.past_entity(id, staged.number)?,
+            _ => None,
+        };
+        match current.or(past.as_ref()).or(fragment) {
+            Some(entity) => Ok(may_be_moved_in_the_past(&commandable, change, entity)?),
+            None => Ok(()),
+        }
+    }
+
     fn past(&mut self, change: Change, index: u32) -> Result<Applied, StageError> {
         let Some(id) = subject(&change).cloned() else {
             return Err(Rejected::Invalid("The change names no entity.".to_owned()).into());
         };
         let found = self.find(&id)?;
         self.may_change_past(&change, &id, found.as_ref())?;
+        self.leaves_the_loop_alone(&change, &id, found.as_ref())?;
         let must_exist = !matches!(change, Change::Past { must_exist: false, .. });
         if must_exist && !found.as_ref().is_some_and(|staged| staged.has_past) {
             return Err(Rejected::EntityNotFound(id).into());

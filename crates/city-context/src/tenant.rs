@@ -7,6 +7,7 @@ use city_model::{Name, TenantName};
 use city_store::Terms;
 use parking_lot::RwLock;
 
+use crate::commandable::Commandable;
 use crate::index::Index;
 
 /// Most tenants in one city.
@@ -21,6 +22,7 @@ pub struct TenantSpace {
     pub index: RwLock<Index>,
     /// Definitions by kind and id, as bodies.
     pub definitions: RwLock<Definitions>,
+    pub commandable: RwLock<Arc<Commandable>>,
 }
 
 pub type Definitions = HashMap<(city_model::DefinitionKind, Box<str>), Arc<[u8]>>;
@@ -45,6 +47,7 @@ impl TenantSpace {
             terms: Terms::default(),
             index: RwLock::new(Index::default()),
             definitions: RwLock::new(HashMap::new()),
+            commandable: RwLock::default(),
         }
     }
 

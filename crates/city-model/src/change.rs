@@ -117,6 +117,9 @@ pub enum DefinitionKind {
     Token,
     /// Of which class the values of an attribute are.
     Class,
+    /// That an attribute of a type is commandable, and how its commands get there. Its id is both names, with a
+    /// space between them.
+    Actuator,
 }
 
 /// `body` is written and read by the room that owns the kind; the journal keeps it as it is.
@@ -190,12 +193,13 @@ impl DefinitionKind {
             Self::Rule => "Rule",
             Self::Token => "Token",
             Self::Class => "Class",
+            Self::Actuator => "Actuator",
         }
     }
 
-    /// Whether definitions of this kind say who may what, so that only administrators make and see them.
+    /// Whether definitions of this kind say who or what may do what, so that only administrators make and see them.
     #[must_use]
     pub fn decides_who_may(self) -> bool {
-        matches!(self, Self::Policy | Self::Token | Self::Class)
+        matches!(self, Self::Policy | Self::Token | Self::Class | Self::Actuator)
     }
 }

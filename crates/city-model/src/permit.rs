@@ -44,8 +44,10 @@ pub enum Right {
     Administer,
     /// What was done, by whom.
     Audit,
-    /// How the tenant fares: the doctor, exports, everybody's subscriptions.
+    /// How the tenant fares: the doctor, exports, everybody's subscriptions, rules.
     Operate,
+    /// Suggestions: approve, alter, reject.
+    Decide,
     /// What concerns all tenants: backups, what the machine holds.
     Host,
 }
@@ -115,7 +117,7 @@ impl Mint {
 impl Powers {
     #[must_use]
     pub fn all() -> Self {
-        let rights = vec![Right::Define, Right::Administer, Right::Audit, Right::Operate, Right::Host];
+        let rights = vec![Right::Define, Right::Administer, Right::Audit, Right::Operate, Right::Decide, Right::Host];
         Self { read: Reach::Everything, write: Reach::Everything, rights, discloses: Vec::new() }
     }
 
@@ -145,6 +147,7 @@ impl Right {
             Self::Administer => "administer",
             Self::Audit => "audit",
             Self::Operate => "operate",
+            Self::Decide => "decide",
             Self::Host => "host",
         }
     }

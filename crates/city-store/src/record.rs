@@ -128,6 +128,7 @@ fn definition_number(kind: DefinitionKind) -> u8 {
         DefinitionKind::Rule => 4,
         DefinitionKind::Token => 5,
         DefinitionKind::Class => 6,
+        DefinitionKind::Actuator => 7,
     }
 }
 
@@ -140,6 +141,7 @@ fn definition_kind(number: u8) -> Result<DefinitionKind, Error> {
         4 => DefinitionKind::Rule,
         5 => DefinitionKind::Token,
         6 => DefinitionKind::Class,
+        7 => DefinitionKind::Actuator,
         _ => return Err(Error::Undecodable("a definition has an unknown kind".to_owned())),
     })
 }

@@ -126,7 +126,7 @@ impl Policies {
     #[must_use]
     pub fn decide(&self, principal: &Principal, purpose: Option<&str>, classes: &Classes) -> Powers {
         let Some(question) = self.question(principal, purpose) else { return Powers::default() };
-        let rights = [Right::Define, Right::Administer, Right::Audit, Right::Operate];
+        let rights = [Right::Define, Right::Administer, Right::Audit, Right::Operate, Right::Decide];
         let mut discloses = Vec::new();
         let read = question.reach(Right::Read, &mut |filed, when| {
             let opened = |class: DataClass| purpose.is_some() && filed.classes.contains(&class);
@@ -345,7 +345,7 @@ pub fn parse(id: &str, text: &str) -> Result<Filed, PolicyError> {
 /// Names that mean nothing here are slips of the pen: a policy with one would never hold, or not as meant.
 fn known_names(json: &serde_json::Value) -> Result<(), String> {
     const KINDS: [&str; 7] = ["Principal", "Role", "Organisation", TYPE, SCOPE, ENTITY, "Tenant"];
-    const ACTIONS: [&str; 6] = ["read", "write", "subscribe", "administer", "audit", "operate"];
+    const ACTIONS: [&str; 7] = ["read", "write", "subscribe", "administer", "audit", "operate", "decide"];
     match json {
         serde_json::Value::Object(members) => {
             if let (Some(kind), Some(id), 2) = (json["type"].as_str(), json["id"].as_str(), members.len()) {

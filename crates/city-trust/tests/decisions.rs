@@ -90,7 +90,7 @@ fn roles_may_what_their_page_says() {
     let powers = |role| policies.decide(&principal(&[role], None), None, &Classes::new());
     let administrator = powers(Role::Administrator);
     assert_eq!((administrator.read, administrator.write), (Reach::Everything, Reach::Everything));
-    assert_eq!(administrator.rights, [Right::Define, Right::Administer, Right::Audit, Right::Operate]);
+    assert_eq!(administrator.rights, [Right::Define, Right::Administer, Right::Audit, Right::Operate, Right::Decide]);
     let operator = powers(Role::Operator);
     assert!(operator.have(Right::Write) && operator.have(Right::Operate) && !operator.have(Right::Administer));
     assert!(powers(Role::Approver).have(Right::Read) && !powers(Role::Approver).have(Right::Write));

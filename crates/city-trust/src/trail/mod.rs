@@ -389,6 +389,7 @@ fn said(record: &Record) -> Option<Said> {
         DefinitionKind::Policy => "policy",
         DefinitionKind::Token => "token",
         DefinitionKind::Class => "class",
+        DefinitionKind::Actuator => "actuator",
         _ => return None,
     };
     let body = |bytes: &Option<Box<[u8]>>| bytes.as_deref().map(without_secret);
