@@ -3,7 +3,7 @@
 //! Rows and cursor are written in one batch, so that after a crash each change was matched once.
 //! Changes of one request that match one subscription share a row, and hence a notification.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -105,8 +105,9 @@ impl Matcher {
                 None => self.read_rest(&mut records)?,
             }
         }
-        let Some(last) = records.last().map(|published| published.lsn) else { return Ok(()) };
+        let Some(mut last) = records.last().map(|published| published.lsn) else { return Ok(()) };
         let mut batch = ViewBatch::default();
+        let mut lost = false;
         let mut woken = Vec::new();
         let mut open = Open::new();
         let mut request = None;
@@ -117,7 +118,12 @@ impl Matcher {
                 request = Some(this);
             }
             match published.record.kind {
-                RecordKind::State => self.match_one(published, &mut open, &mut batch, &mut woken)?,
+                RecordKind::State if !self.match_one(published, &mut open, &mut batch, &mut woken)? => {
+                    // The journal was cut while this batch was matched: the rest of it is lost with what is cut.
+                    (last, lost) = (published.lsn - 1, true);
+                    break;
+                }
+                RecordKind::State => {}
                 RecordKind::Definition => self.define(published, &mut batch)?,
                 RecordKind::Past | RecordKind::Also | RecordKind::Note => {}
             }
@@ -125,7 +131,7 @@ impl Matcher {
         self.close(&mut open, &mut batch, &mut woken);
         self.advance(batch, last)?;
         self.deliveries.wake(woken);
-        Ok(())
+        if lost { self.lost(last, self.context.journal().oldest()) } else { Ok(()) }
     }
 
     fn read_rest(&self, records: &mut Vec<Published>) -> Result<(), Error> {
@@ -150,28 +156,30 @@ impl Matcher {
         Ok(())
     }
 
+    /// `false` when the journal no longer holds what it takes.
     fn match_one(
         &mut self,
         published: &Published,
         open: &mut Open,
         batch: &mut ViewBatch,
         woken: &mut Vec<(SubscriptionKey, u64)>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let record = &published.record;
         let Some(index) = self.subscriptions.get(&record.tenant).filter(|index| !index.is_empty()) else {
-            return Ok(());
+            return Ok(true);
         };
-        let Some(space) = self.context.tenants().by_number(record.tenant) else { return Ok(()) };
+        let Some(space) = self.context.tenants().by_number(record.tenant) else { return Ok(true) };
         let entity = match self.context.image_of(&space, published)? {
             AsOf::Entity(Some(entity)) => entity,
-            AsOf::Entity(None) => return Ok(()),
+            AsOf::Entity(None) => return Ok(true),
+            AsOf::Forgotten if published.lsn < self.context.journal().oldest() => return Ok(false),
             AsOf::Forgotten => {
                 tracing::error!(
                     lsn = published.lsn,
                     "a change could not be matched: what it changed is no longer kept"
                 );
                 metrics::counter!("renkei_follower_lost_total", "follower" => "matcher").increment(1);
-                return Ok(());
+                return Ok(true);
             }
         };
         let touched = touched_names(&space, record)?;
@@ -204,7 +212,7 @@ impl Matcher {
                 woken.push((key, full.seq));
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn close(&self, open: &mut Open, batch: &mut ViewBatch, woken: &mut Vec<(SubscriptionKey, u64)>) {
@@ -226,18 +234,13 @@ impl Matcher {
                 put_report(&key, &report, batch);
                 self.learn(&key, body, report)?;
             }
-            None => {
-                if let Some(index) = self.subscriptions.get_mut(&key.tenant) {
-                    index.remove(&key.id);
-                }
-                self.deliveries.forget(&key);
-                forget(self.context.view(), &key, batch)?;
-            }
+            None => self.forget(&key, batch)?,
         }
         Ok(())
     }
 
-    /// The journal no longer holds what was not matched yet: say so, count it, and go on.
+    /// The journal no longer holds what was not matched yet: say so to each subscription, and go on. Which
+    /// ones there are is taken from the state: some may have come, changed or gone within the gap.
     fn lost(&mut self, cursor: u64, oldest: u64) -> Result<(), Error> {
         tracing::error!(
             after = cursor,
@@ -246,10 +249,53 @@ impl Matcher {
         );
         metrics::counter!("renkei_follower_lost_total", "follower" => "matcher").increment(1);
         let mut batch = ViewBatch::default();
+        let ahead = self.made_from(oldest)?;
+        let mut there = HashSet::new();
+        for space in self.context.tenants().list() {
+            for (id, body) in definitions_of(&space, DefinitionKind::Subscription) {
+                let key = SubscriptionKey { tenant: space.number, id };
+                if !ahead.contains(&key) {
+                    let report = self.deliveries.report(&key).unwrap_or_default();
+                    self.learn(&key, &body, report)?;
+                    self.deliveries.lost_range(&key, cursor + 1, oldest - 1, &mut batch);
+                    there.insert(key);
+                }
+            }
+        }
         for (key, _) in reports(self.context.view())? {
-            self.deliveries.lost_range(&key, cursor + 1, oldest - 1, &mut batch);
+            if !there.contains(&key) {
+                self.forget(&key, &mut batch)?;
+            }
         }
         self.advance(batch, oldest - 1)
+    }
+
+    /// The subscriptions that were made by records that are still kept: they come from there.
+    fn made_from(&self, oldest: u64) -> Result<HashSet<SubscriptionKey>, Error> {
+        let mut made = HashSet::new();
+        let mut from = oldest;
+        while let Read::Records(records) = self.context.journal().read(from, BATCH_RECORDS)?
+            && let Some(last) = records.last()
+        {
+            from = last.lsn + 1;
+            for record in records.iter().map(|published| &published.record) {
+                if let Some(definition) = &record.definition
+                    && definition.kind == DefinitionKind::Subscription
+                    && definition.change.before.is_none()
+                {
+                    made.insert(SubscriptionKey { tenant: record.tenant, id: definition.id.clone() });
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    fn forget(&mut self, key: &SubscriptionKey, batch: &mut ViewBatch) -> Result<(), Error> {
+        if let Some(index) = self.subscriptions.get_mut(&key.tenant) {
+            index.remove(&key.id);
+        }
+        self.deliveries.forget(key);
+        Ok(forget(self.context.view(), key, batch)?)
     }
 }
 

@@ -11,7 +11,7 @@ use city_model::change::InstancePosition;
 use city_model::{Instance, Kind, Time};
 use city_store::codec::{Writer, peek_times, write_instance};
 use city_store::journal::Read;
-use city_store::record::{LIVE_BRANCH, RecordKind};
+use city_store::record::RecordKind;
 use city_store::view::after_prefix;
 use city_store::{Clock, Error, JournalReader, Record, Space, TermNo, Terms, Touched, View, ViewBatch};
 use parking_lot::Mutex;
@@ -21,6 +21,8 @@ use crate::pack::{PACK_ROWS_MIN, looks, pack, put_blocks};
 use crate::retention::{Bounds, Policy, Sweep};
 use crate::row::{attribute_prefix, entity_prefix, row_key, series_of, series_prefix};
 use crate::series::{Place, find};
+
+mod rebuild;
 
 /// Most records that go into one batch.
 const BATCH_RECORDS: usize = 2_000;
@@ -49,6 +51,8 @@ struct Shared {
     stop: AtomicBool,
     failure: Mutex<Option<Arc<str>>>,
     bounds: Mutex<Bounds>,
+    /// Records were lost, and what came of them is not taken from the state yet.
+    gap: AtomicBool,
 }
 
 impl Follower {
@@ -71,8 +75,10 @@ impl Follower {
             stop: AtomicBool::new(false),
             failure: Mutex::new(None),
             bounds: Mutex::new(Bounds::read(&view)?),
+            gap: AtomicBool::new(false),
         });
         let worker = Worker { view, journal, clock, policy, shared: Arc::clone(&shared), no_names: Terms::default() };
+        shared.gap.store(worker.gap()?.is_some(), Ordering::Release);
         let thread = std::thread::Builder::new()
             .name("history".to_owned())
             .spawn(move || worker.run())
@@ -80,7 +86,12 @@ impl Follower {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Last record that can be read here.
+    /// Whether a record and all before it can be read here.
+    pub fn has_reached(&self, lsn: u64) -> bool {
+        self.cursor() >= lsn && !self.shared.gap.load(Ordering::Acquire)
+    }
+
+    /// Last record that was followed.
     pub fn cursor(&self) -> u64 {
         self.shared.cursor.load(Ordering::Acquire)
     }
@@ -147,7 +158,12 @@ impl Worker {
             return Ok(());
         }
         if arrived {
-            self.step(cursor)?;
+            self.step(cursor, u64::MAX)?;
+        }
+        if self.shared.gap.load(Ordering::Acquire)
+            && let Some(lost_after) = self.gap()?
+        {
+            self.close_gap(lost_after)?;
         }
         self.sweep(sweep)
     }
@@ -172,10 +188,12 @@ impl Worker {
         Ok(())
     }
 
-    fn step(&self, cursor: u64) -> Result<(), Error> {
-        let records = match self.journal.read(cursor + 1, BATCH_RECORDS)? {
+    /// The next records, none beyond `through`.
+    fn step(&self, cursor: u64, through: u64) -> Result<(), Error> {
+        let records_max = usize::try_from(through - cursor).unwrap_or(usize::MAX).min(BATCH_RECORDS);
+        let records = match self.journal.read(cursor + 1, records_max)? {
             Read::Records(records) => records,
-            Read::Lost { oldest } => return self.rebuild(cursor, oldest),
+            Read::Lost { oldest } => return self.lose(cursor, oldest),
         };
         if records.is_empty() {
             return Ok(());
@@ -349,42 +367,6 @@ impl Worker {
             }
         }
         Ok(())
-    }
-
-    /// The records between are gone: what the state holds now goes into the past, so that from
-    /// here on it is whole again, and the gap is said.
-    fn rebuild(&self, cursor: u64, oldest: u64) -> Result<(), Error> {
-        tracing::error!(
-            after = cursor,
-            before = oldest,
-            "history lost these records of the journal; it goes on from the current state"
-        );
-        metrics::counter!("renkei_follower_lost_total", "follower" => "history").increment(1);
-        let target = self.journal.durable();
-        let mut rows = ViewBatch::default();
-        let mut position = InstancePosition { seq: 0, index: 0 };
-        let mut failed = None;
-        self.view.scan(Space::State, &[], &[0xff; 24], |key, value| {
-            let attribute = u32::from_be_bytes(key[12..16].try_into().unwrap_or_default());
-            let branch = u32::from_be_bytes(key[4..8].try_into().unwrap_or_default());
-            if branch != LIVE_BRANCH || attribute == 0 {
-                return Ok(ControlFlow::Continue(()));
-            }
-            let (modified_at, observed_at) = peek_times(&value)?;
-            position.index = position.index.wrapping_add(1);
-            rows.put(Space::History, row_key(key, observed_at.unwrap_or(modified_at), position), &value);
-            if rows.len() >= BATCH_ROWS
-                && let Err(error) = self.view.write(std::mem::take(&mut rows))
-            {
-                failed = Some(error);
-                return Ok(ControlFlow::Break(()));
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        match failed {
-            Some(error) => Err(error),
-            None => self.advance(rows, target),
-        }
     }
 }
 

@@ -137,7 +137,7 @@ impl History {
     pub fn has_reached(&self, head: u64) -> Result<bool, Error> {
         match self.follower.failure() {
             Some(why) => Err(Error::Stopped(why)),
-            None => Ok(self.follower.cursor() >= head),
+            None => Ok(self.follower.has_reached(head)),
         }
     }
 

@@ -9,8 +9,8 @@ use city_model::Time;
 use city_model::change::InstancePosition;
 use city_store::{Error, TermNo};
 
-const ATTRIBUTE_AT: usize = 12;
-const DATASET_AT: usize = 16;
+pub const ATTRIBUTE_AT: usize = 12;
+pub const DATASET_AT: usize = 16;
 const TIME_AT: usize = 20;
 const SEQ_AT: usize = 28;
 const INDEX_AT: usize = 36;

@@ -21,7 +21,7 @@ use crate::caller::Caller;
 use crate::city::City;
 use crate::doors::{Effect, Operation};
 use crate::ngsi_ld::{RETRY_AFTER_BUSY, said};
-use crate::parameters::{Parameters, PathParameters};
+use crate::parameters::{NoParameters, Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -122,12 +122,12 @@ fn text(body: String) -> Response {
     ([(CONTENT_TYPE, TEXT)], body).into_response()
 }
 
-async fn show_checkpoint(State(city): State<Arc<City>>, caller: Caller) -> Result<Response, Problem> {
+async fn show_checkpoint(State(city): State<Arc<City>>, caller: Caller, _: NoParameters) -> Result<Response, Problem> {
     let tenant = number(&city, &caller).await?;
     Ok(text(city.read(|| city.trail.checkpoint(tenant, caller.permit.tenant().as_str())).await?))
 }
 
-async fn show_key(State(city): State<Arc<City>>, caller: Caller) -> Result<Response, Problem> {
+async fn show_key(State(city): State<Arc<City>>, caller: Caller, _: NoParameters) -> Result<Response, Problem> {
     Ok(text(format!("{}\n", city.trail.verifier(caller.permit.tenant().as_str()).published())))
 }
 
@@ -173,7 +173,12 @@ async fn prove_consistency(
 }
 
 /// `LEVEL/NUMBER` or `entries/NUMBER`, with `.p/WIDTH` behind it where it is not full yet.
-async fn show_tile(State(city): State<Arc<City>>, caller: Caller, path: PathParameters) -> Result<Response, Problem> {
+async fn show_tile(
+    State(city): State<Arc<City>>,
+    caller: Caller,
+    path: PathParameters,
+    _: NoParameters,
+) -> Result<Response, Problem> {
     let asked = path.get("tile")?;
     let wrong = || {
         let detail =

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::caller::Caller;
 use crate::city::City;
 use crate::ngsi_ld::reading;
-use crate::parameters::Parameters;
+use crate::parameters::{NoParameters, Parameters};
 use crate::problem::{Kind, Problem};
 
 /// Subscriptions that a report lists at most.
@@ -51,7 +51,11 @@ impl Findings {
 }
 
 /// How the server fares, with what to do where something is wrong.
-pub(crate) async fn doctor(State(city): State<Arc<City>>, caller: Caller) -> Result<Json<Value>, Problem> {
+pub(crate) async fn doctor(
+    State(city): State<Arc<City>>,
+    caller: Caller,
+    _: NoParameters,
+) -> Result<Json<Value>, Problem> {
     let permit = caller.permit;
     let journal = city.context.journal();
     let mut findings = Findings::default();

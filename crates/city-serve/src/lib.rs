@@ -29,6 +29,7 @@ pub mod sql;
 mod tls;
 pub mod trust;
 mod undelete;
+mod unread;
 
 pub use body::WholeBody;
 pub use caller::{ByPermit, Caller};

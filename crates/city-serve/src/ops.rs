@@ -18,7 +18,7 @@ use crate::city::City;
 use crate::doctor::{doctor, list_silent_sensors};
 use crate::doors::{Effect, Operation};
 use crate::ngsi_ld::{is_shown, parse_query, reading};
-use crate::parameters::{Parameters, PathParameters};
+use crate::parameters::{NoParameters, Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 use crate::undelete::undelete;
 
@@ -46,8 +46,13 @@ pub const NEXT: HeaderName = HeaderName::from_static("renkei-next");
 /// Entities in one part of an export, at most.
 pub const EXPORT_ENTITIES_MAX: usize = 5_000;
 
+/// What says which entities are meant.
+const WHICH: [&str; 10] =
+    ["id", "type", "idPattern", "attrs", "q", "scopeQ", "georel", "geometry", "coordinates", "geoproperty"];
+
 /// Entities that match, a normalised document a line, from `after` on; far pages cost no more than near ones.
 async fn export(State(city): State<Arc<City>>, caller: Caller, parameters: Parameters) -> Result<Response, Problem> {
+    parameters.only(&[&WHICH[..], &["after", "limit"]].concat())?;
     let (permit, terms) = reading(&city, &caller).await?;
     let query = parse_query(&parameters, &terms)?;
     let number = |name: &'static str| match parameters.find(name).map(str::parse::<u32>) {
@@ -77,6 +82,7 @@ async fn explain(
     caller: Caller,
     parameters: Parameters,
 ) -> Result<Json<Value>, Problem> {
+    parameters.only(&WHICH)?;
     let (permit, terms) = reading(&city, &caller).await?;
     // How many an index finds tells of what is hidden.
     permit.check_whole().map_err(city_context::Error::from)?;
@@ -101,6 +107,7 @@ async fn list_dead_letters(
     State(city): State<Arc<City>>,
     caller: Caller,
     path: PathParameters,
+    _: NoParameters,
 ) -> Result<Json<Value>, Problem> {
     let key = key(&city, &caller, &path)?;
     let letters: Vec<Value> = city
@@ -118,7 +125,12 @@ async fn list_dead_letters(
 }
 
 /// Puts what was given up back into the outbox.
-async fn replay(State(city): State<Arc<City>>, caller: Caller, path: PathParameters) -> Result<Json<Value>, Problem> {
+async fn replay(
+    State(city): State<Arc<City>>,
+    caller: Caller,
+    path: PathParameters,
+    _: NoParameters,
+) -> Result<Json<Value>, Problem> {
     let key = key(&city, &caller, &path)?;
     Ok(Json(json!({"subscriptionId": key.id, "replayed": city.action.replay(&key)?})))
 }

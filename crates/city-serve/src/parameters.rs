@@ -67,6 +67,19 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
     }
 }
 
+/// An operation that asks for nothing: whatever is asked all the same is refused, not ignored. `local` may
+/// be said everywhere (CIM 009 clause 6.3.18), for this broker is alone.
+#[derive(Debug, Clone, Copy)]
+pub struct NoParameters;
+
+impl<S: Sync> FromRequestParts<S> for NoParameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Parameters::parse(parts.uri.query().unwrap_or_default())?.only(&["local"]).map(|()| Self)
+    }
+}
+
 /// The named parts of the path (`{entityId}`), decoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PathParameters {

@@ -23,6 +23,7 @@ use crate::frame::{Frame, Peer};
 use crate::metering::{self, Metering, UPKEEP_EVERY};
 use crate::patience::Patience;
 use crate::tls::Tls;
+use crate::unread::Unread;
 
 /// Connections waiting to be accepted; the system refuses more.
 const BACKLOG: u32 = 1024;
@@ -192,7 +193,7 @@ where
         .max_buf_size(limits.head_bytes.max(BUFFER_BYTES_MIN))
         // A client that has said everything and closes its half still waits for the answer.
         .half_close(true);
-    let stream = TokioIo::new(Patience::new(stream, limits.write_pause));
+    let stream = TokioIo::new(Unread::new(Patience::new(stream, limits.write_pause)));
     let mut connection = std::pin::pin!(http.serve_connection(stream, service));
     let ended = tokio::select! {
         ended = &mut connection => ended,

@@ -19,8 +19,9 @@ use crate::body::WholeBody;
 use crate::caller::Caller;
 use crate::city::{City, cause};
 use crate::doors::{Effect, Operation};
+use crate::media::{MediaType, content_type};
 use crate::ngsi_ld::reading;
-use crate::parameters::{Parameters, PathParameters};
+use crate::parameters::{NoParameters, Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 
 /// How long a token lives that says nothing of it.
@@ -61,7 +62,8 @@ async fn define(city: &City, permit: &Permit, change: Change) -> Result<Applied,
     Ok(applied)
 }
 
-fn body<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Problem> {
+fn body<'b, T: Deserialize<'b>>(caller: &Caller, bytes: &'b [u8]) -> Result<T, Problem> {
+    content_type(&caller.headers, &[MediaType::Json])?;
     serde_json::from_slice(bytes).map_err(|error| {
         let detail = format!("The body is not as docs/reference/trust.md says: {error}");
         Problem::new(Kind::BadRequestData, "NLD-002", detail)
@@ -86,9 +88,10 @@ struct TokenBody {
 async fn create_token(
     State(city): State<Arc<City>>,
     caller: Caller,
+    _: NoParameters,
     WholeBody(bytes): WholeBody,
 ) -> Result<Response, Problem> {
-    let asked: TokenBody = body(&bytes)?;
+    let asked: TokenBody = body(&caller, &bytes)?;
     let now = city.now();
     let role = |text: &String| Role::parse(text).ok_or_else(|| city_trust::TokenError::NoRole(text.clone()));
     let roles = asked.roles.iter().map(role).collect::<Result<Vec<Role>, _>>().map_err(city_trust::Error::from)?;
@@ -126,7 +129,7 @@ fn shown_token(id: &str, token: &StoredToken, seen: Option<Seen>) -> Value {
     })
 }
 
-async fn list_tokens(State(city): State<Arc<City>>, caller: Caller) -> Result<Json<Value>, Problem> {
+async fn list_tokens(State(city): State<Arc<City>>, caller: Caller, _: NoParameters) -> Result<Json<Value>, Problem> {
     let mut tokens = Vec::new();
     for (id, stored) in city.context.list_definitions(&caller.permit, DefinitionKind::Token)? {
         let token: StoredToken =
@@ -140,6 +143,7 @@ async fn revoke_token(
     State(city): State<Arc<City>>,
     caller: Caller,
     path: PathParameters,
+    _: NoParameters,
 ) -> Result<StatusCode, Problem> {
     let id = path.get("tokenId")?;
     // Both names of it are understood.
@@ -165,9 +169,10 @@ struct PolicyBody {
 async fn add_policy(
     State(city): State<Arc<City>>,
     caller: Caller,
+    _: NoParameters,
     WholeBody(bytes): WholeBody,
 ) -> Result<Response, Problem> {
-    let asked: PolicyBody = body(&bytes)?;
+    let asked: PolicyBody = body(&caller, &bytes)?;
     let (_, terms) = reading(&city, &caller).await?;
     let cedar = match (&asked.words, asked.cedar) {
         (Some(words), None) => {
@@ -224,7 +229,7 @@ fn shown_policy(id: &str, policy: &StoredPolicy) -> Value {
     })
 }
 
-async fn list_policies(State(city): State<Arc<City>>, caller: Caller) -> Result<Json<Value>, Problem> {
+async fn list_policies(State(city): State<Arc<City>>, caller: Caller, _: NoParameters) -> Result<Json<Value>, Problem> {
     let mut policies = Vec::new();
     for (id, stored) in city.context.list_definitions(&caller.permit, DefinitionKind::Policy)? {
         let policy = StoredPolicy::parse(&stored).map_err(|error| Problem::internal("TRU-009", &error))?;
@@ -237,6 +242,7 @@ async fn remove_policy(
     State(city): State<Arc<City>>,
     caller: Caller,
     path: PathParameters,
+    _: NoParameters,
 ) -> Result<StatusCode, Problem> {
     let id = path.get("policyId")?.into();
     define(&city, &caller.permit, Change::Undefine { kind: DefinitionKind::Policy, id }).await?;
@@ -254,9 +260,10 @@ struct ClassBody {
 async fn set_class(
     State(city): State<Arc<City>>,
     caller: Caller,
+    _: NoParameters,
     WholeBody(bytes): WholeBody,
 ) -> Result<Json<Value>, Problem> {
-    let asked: ClassBody = body(&bytes)?;
+    let asked: ClassBody = body(&caller, &bytes)?;
     let name = attribute_of(&city, &caller, &asked.attribute).await?;
     let class = DataClass::parse(&asked.class).ok_or_else(|| {
         let detail = "class: it must be environment, infrastructure, behaviour or personal.";
@@ -279,7 +286,7 @@ async fn attribute_of(city: &City, caller: &Caller, word: &str) -> Result<city_m
     full_name(&terms, word, Asked::Attribute).map_err(|why| Problem::new(Kind::BadRequestData, "NLD-002", why))
 }
 
-async fn list_classes(State(city): State<Arc<City>>, caller: Caller) -> Result<Json<Value>, Problem> {
+async fn list_classes(State(city): State<Arc<City>>, caller: Caller, _: NoParameters) -> Result<Json<Value>, Problem> {
     let mut classes = Vec::new();
     for (id, stored) in city.context.list_definitions(&caller.permit, DefinitionKind::Class)? {
         let stored = StoredClass::parse(&stored).map_err(|error| Problem::internal("TRU-009", &error))?;
@@ -295,6 +302,7 @@ async fn remove_class(
     State(city): State<Arc<City>>,
     caller: Caller,
     path: PathParameters,
+    _: NoParameters,
 ) -> Result<StatusCode, Problem> {
     let id = attribute_of(&city, &caller, path.get("attrId")?).await?.as_str().into();
     define(&city, &caller.permit, Change::Undefine { kind: DefinitionKind::Class, id }).await?;

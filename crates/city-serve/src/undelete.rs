@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::caller::Caller;
 use crate::city::{City, cause};
 use crate::ngsi_ld::stood_at;
-use crate::parameters::PathParameters;
+use crate::parameters::{NoParameters, PathParameters};
 use crate::problem::Problem;
 
 /// `POST /ops/v1/entities/{entityId}/undelete`
@@ -22,6 +22,7 @@ pub async fn undelete(
     State(city): State<Arc<City>>,
     caller: Caller,
     path: PathParameters,
+    _: NoParameters,
 ) -> Result<Json<Value>, Problem> {
     let permit = caller.permit;
     // From a part of an entity the whole cannot be made again.

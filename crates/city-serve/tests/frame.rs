@@ -211,9 +211,11 @@ async fn a_body_over_its_bound_is_413_announced_or_not() {
 async fn headers_over_their_bound_are_431() {
     let running = start(Limits { head_bytes: 8 * 1024, ..Limits::default() });
     let request = format!("GET /slow HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(9 * 1024));
-    assert_eq!(status(&exchange(running.address, request).await), 431);
+    let answer = exchange(running.address, request).await;
+    assert_eq!((status(&answer), &problem(&answer)["code"]), (431, &"SRV-018".into()));
     let request = format!("GET /slow HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(200));
-    assert_eq!(status(&exchange(running.address, request).await), 431);
+    let answer = exchange(running.address, request).await;
+    assert_eq!((status(&answer), &problem(&answer)["code"]), (431, &"SRV-018".into()));
 }
 
 #[tokio::test]
@@ -390,7 +392,10 @@ async fn unreadable_requests_are_refused_and_leave_the_server_alive() {
         "GET /echo HTTP/1.1\r\nbad header\r\n\r\n",
     ] {
         let answer = exchange(running.address, nonsense).await;
-        assert!(answer.is_empty() || status(&answer) == 400, "{nonsense:?} {answer}");
+        assert_eq!((status(&answer), &problem(&answer)["code"]), (400, &"SRV-017".into()), "{nonsense:?}");
     }
+    // Behind an answer on the same connection, the refusal is told as well.
+    let answers = exchange(running.address, "GET /greet/a HTTP/1.1\r\nHost: a\r\n\r\nGET /<a> HTTP/1.1\r\n\r\n").await;
+    assert!(answers.contains("Hello a.") && answers.contains("\"code\":\"SRV-017\""), "{answers}");
     assert_eq!(status(&get(running.address, "/greet/a").await), 200);
 }

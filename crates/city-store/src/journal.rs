@@ -392,7 +392,11 @@ impl JournalReader {
                 return Ok(Read::Records(entries.map(|(_, entry)| entry.clone()).collect()));
             }
         }
-        self.read_from_disk(lsn, records_max)
+        match self.read_from_disk(lsn, records_max) {
+            // Cut off while it was read: that is no fault of the disk.
+            Err(_) if lsn < self.oldest() => Ok(Read::Lost { oldest: self.oldest() }),
+            read => read,
+        }
     }
 
     fn read_from_disk(&self, lsn: u64, records_max: usize) -> Result<Read, Error> {

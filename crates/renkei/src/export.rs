@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use crate::Outcome;
 use crate::cli::ServerOptions;
 use crate::client::{Client, good, header_number, query_string};
+use crate::{Outcome, WrongUsage};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
@@ -67,7 +67,7 @@ impl Which {
         if let Some(near) = &self.near {
             let parts: Vec<&str> = near.split(',').map(str::trim).collect();
             let [lon, lat, metres] = parts.as_slice() else {
-                anyhow::bail!("--near {near} is not LONGITUDE,LATITUDE,METRES");
+                anyhow::bail!(WrongUsage(format!("--near {near} is not LONGITUDE,LATITUDE,METRES")));
             };
             place = Some((format!("near;maxDistance=={metres}"), format!("[{lon},{lat}]")));
         }

@@ -46,6 +46,18 @@ pub enum Outcome {
     SomeRejected,
 }
 
+/// What was typed cannot be meant, although each flag by itself can be read.
+#[derive(Debug)]
+pub struct WrongUsage(pub String);
+
+impl std::fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
+
 fn main() -> ExitCode {
     let command = match config::command(std::env::args_os()) {
         Ok(command) => command,
@@ -67,7 +79,7 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("renkei: {error:#}");
-            ExitCode::from(1)
+            ExitCode::from(if error.is::<WrongUsage>() { 2 } else { 1 })
         }
     }
 }

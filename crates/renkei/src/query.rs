@@ -8,10 +8,10 @@ use rstar::primitives::GeomWithData;
 use rstar::{AABB, RTree};
 use serde_json::{Value, json};
 
-use crate::Outcome;
 use crate::cli::ServerOptions;
 use crate::client::{Client, good, header_number, json as body};
 use crate::export::{Which, each_entity, flat};
+use crate::{Outcome, WrongUsage};
 
 /// Entities shown unless --limit or --all says otherwise.
 const LIMIT_DEFAULT: usize = 20;
@@ -73,7 +73,7 @@ pub enum Format {
 
 pub fn run(options: &Options) -> Result<Outcome> {
     if options.which.is_empty() {
-        bail!("Ask for something: --type, --q, --id, --id-pattern, --scope-q or --near");
+        bail!(WrongUsage("Ask for something: --type, --q, --id, --id-pattern, --scope-q or --near".to_owned()));
     }
     let client = Client::new(&options.server)?;
     if options.count {

@@ -3,9 +3,9 @@
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use crate::Outcome;
 use crate::cli::ServerOptions;
 use crate::client::{Client, encode};
+use crate::{Outcome, WrongUsage};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
@@ -108,7 +108,8 @@ pub fn text(value: &Value) -> &str {
 /// An id as one segment of a path.
 pub fn segment(id: &str) -> Result<String> {
     if id.is_empty() || !id.contains(':') {
-        bail!("\"{id}\" is not the id of a subscription; `renkei subscriptions list` shows them");
+        let why = format!("\"{id}\" is not the id of a subscription; `renkei subscriptions list` shows them");
+        bail!(WrongUsage(why));
     }
     Ok(encode(id))
 }

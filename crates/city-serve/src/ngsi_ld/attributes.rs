@@ -43,6 +43,7 @@ pub async fn append_attributes(
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
+    parameters.only(&["options", "type", "local"])?;
     let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let fragment = parse_fragment(&body, &entity_id(&path)?, &ask.terms, Mode::Fragment)?;
     check_type(&city, &ask, &fragment.id, &parameters)?;

@@ -16,7 +16,7 @@ use super::request::{self, Ask, element_terms};
 use crate::body::WholeBody;
 use crate::caller::Caller;
 use crate::city::City;
-use crate::parameters::Parameters;
+use crate::parameters::{NoParameters, Parameters};
 use crate::problem::Problem;
 
 /// What became of each element, in order.
@@ -111,6 +111,7 @@ fn done(ask: &Ask, _: Vec<&str>) -> Response {
 pub async fn create(
     State(city): State<Arc<City>>,
     caller: Caller,
+    _: NoParameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     Ok(run(&city, &caller, &body, Mode::Create, Change::Create).await?.answer(created))
@@ -123,6 +124,7 @@ pub async fn upsert(
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
+    parameters.only(&["options", "local"])?;
     let update = options(&parameters).any(|option| option == "update");
     let results = run(&city, &caller, &body, Mode::Create, |entity| Change::Upsert { entity, update }).await?;
     Ok(results.answer(|ask, ids| if ids.is_empty() { done(ask, ids) } else { created(ask, ids) }))
@@ -135,6 +137,7 @@ pub async fn update(
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
+    parameters.only(&["options", "local"])?;
     let overwrite = !options(&parameters).any(|option| option == "noOverwrite");
     let change = |fragment| Change::Append { fragment, overwrite };
     Ok(run(&city, &caller, &body, Mode::Fragment, change).await?.answer(done))
@@ -144,6 +147,7 @@ pub async fn update(
 pub async fn merge(
     State(city): State<Arc<City>>,
     caller: Caller,
+    _: NoParameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     Ok(run(&city, &caller, &body, Mode::Fragment, Change::Merge).await?.answer(done))
@@ -153,6 +157,7 @@ pub async fn merge(
 pub async fn delete(
     State(city): State<Arc<City>>,
     caller: Caller,
+    _: NoParameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     let (ask, _) = Ask::batch(&city, &caller).await?;

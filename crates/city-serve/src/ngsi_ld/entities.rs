@@ -14,7 +14,7 @@ use super::then;
 use crate::body::WholeBody;
 use crate::caller::Caller;
 use crate::city::City;
-use crate::parameters::{Parameters, PathParameters};
+use crate::parameters::{NoParameters, Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 
 /// Applies one change and gives what came of it.
@@ -30,6 +30,7 @@ pub async fn apply_one(city: &City, ask: &Ask, change: Change) -> Result<Applied
 pub async fn create_entity(
     State(city): State<Arc<City>>,
     caller: Caller,
+    _: NoParameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     let ask = Ask::with_body(&city, &caller, &body, false).await?;
@@ -126,6 +127,8 @@ pub async fn merge_entity(
     parameters: Parameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
+    // What the form of the body is can be seen, so it may be said and is not needed.
+    parameters.only(&["observedAt", "options", "format", "type", "local"])?;
     let ask = Ask::with_body(&city, &caller, &body, false).await?;
     let mut fragment = parse_fragment(&body, &entity_id(&path)?, &ask.terms, Mode::Fragment)?;
     check_type(&city, &ask, &fragment.id, &parameters)?;

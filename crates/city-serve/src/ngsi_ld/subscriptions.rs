@@ -21,13 +21,14 @@ use super::request::{Ask, RESULTS_COUNT, resolve};
 use crate::body::WholeBody;
 use crate::caller::Caller;
 use crate::city::City;
-use crate::parameters::{Parameters, PathParameters};
+use crate::parameters::{NoParameters, Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 
 /// Implements 6.10.3.1 (5.8.1).
 pub async fn create_subscription(
     State(city): State<Arc<City>>,
     caller: Caller,
+    _: NoParameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     let ask = Ask::with_body(&city, &caller, &body, false).await?;
@@ -190,6 +191,7 @@ pub async fn update_subscription(
     State(city): State<Arc<City>>,
     caller: Caller,
     path: PathParameters,
+    _: NoParameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     let ask = Ask::with_body(&city, &caller, &body, false).await?;
@@ -209,6 +211,7 @@ pub async fn delete_subscription(
     State(city): State<Arc<City>>,
     caller: Caller,
     path: PathParameters,
+    _: NoParameters,
 ) -> Result<Response, Problem> {
     let ask = Ask::reading(&city, &caller, false).await?;
     let id = stored_one(&city, &ask, subscription_id(&path)?)?.id;

@@ -18,13 +18,14 @@ use super::temporal::{hides, parse_instance_id, past_identity};
 use crate::body::WholeBody;
 use crate::caller::Caller;
 use crate::city::City;
-use crate::parameters::{Parameters, PathParameters};
+use crate::parameters::{NoParameters, Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 
 /// Implements 6.18.3.1 (5.6.11).
 pub async fn create(
     State(city): State<Arc<City>>,
     caller: Caller,
+    _: NoParameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     let ask = Ask::with_body(&city, &caller, &body, false).await?;
@@ -39,6 +40,7 @@ pub async fn append(
     State(city): State<Arc<City>>,
     caller: Caller,
     path: PathParameters,
+    _: NoParameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     let ask = Ask::with_body(&city, &caller, &body, false).await?;
@@ -48,7 +50,12 @@ pub async fn append(
 }
 
 /// Implements 6.19.3.2 (5.6.16).
-pub async fn delete(State(city): State<Arc<City>>, caller: Caller, path: PathParameters) -> Result<Response, Problem> {
+pub async fn delete(
+    State(city): State<Arc<City>>,
+    caller: Caller,
+    path: PathParameters,
+    _: NoParameters,
+) -> Result<Response, Problem> {
     let ask = Ask::reading(&city, &caller, false).await?;
     apply_one(&city, &ask, Change::DeletePast(entity_id(&path)?)).await?;
     Ok(ask.empty(StatusCode::NO_CONTENT))
@@ -86,6 +93,7 @@ pub async fn update_instance(
     State(city): State<Arc<City>>,
     caller: Caller,
     path: PathParameters,
+    _: NoParameters,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     let ask = Ask::with_body(&city, &caller, &body, false).await?;
@@ -106,6 +114,7 @@ pub async fn delete_instance(
     State(city): State<Arc<City>>,
     caller: Caller,
     path: PathParameters,
+    _: NoParameters,
 ) -> Result<Response, Problem> {
     let ask = Ask::reading(&city, &caller, false).await?;
     let (entity, attribute) = (entity_id(&path)?, attribute_name(&path, &ask)?);

@@ -11,6 +11,7 @@ pub mod note;
 mod tree;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -40,6 +41,8 @@ pub const ENTRIES_MAX: usize = 1_000;
 /// Most entries that one answer looks at to find those that are asked for.
 pub const LOOKED_AT_MAX: usize = 100_000;
 const SALT_BYTES: usize = 16;
+/// Who says what nobody did.
+const OURSELVES: &str = "renkei";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -304,16 +307,7 @@ impl Follower {
                 tracing::info!(record = oldest, "the trail begins here");
                 return self.advance(ViewBatch::default(), oldest - 1);
             }
-            Read::Lost { oldest } => {
-                tracing::error!(
-                    after = cursor,
-                    before = oldest,
-                    "the trail lost these records: what they say is not in it"
-                );
-                metrics::counter!("renkei_follower_lost_total", "follower" => "trail").increment(1);
-                self.advance(ViewBatch::default(), oldest - 1)?;
-                return Ok(());
-            }
+            Read::Lost { oldest } => return self.lost(cursor, oldest),
         };
         let Some(last) = records.last().map(|published| published.lsn) else { return Ok(()) };
         let mut batch = ViewBatch::default();
@@ -326,11 +320,39 @@ impl Follower {
                 grown.push(tenant);
             }
         }
+        self.write_edges(&grown, &mut batch);
+        self.advance(batch, last)
+    }
+
+    fn write_edges(&self, grown: &[u32], batch: &mut ViewBatch) {
         for tenant in grown {
-            if let Some(tree) = self.trees.get(&tenant) {
-                tree.write_edges(tenant, &mut batch);
+            if let Some(tree) = self.trees.get(tenant) {
+                tree.write_edges(*tenant, batch);
             }
         }
+    }
+
+    /// What these records say is not in the trail, and the trail of every tenant says that: whoever reads it
+    /// must not take it for whole.
+    fn lost(&mut self, cursor: u64, oldest: u64) -> Result<(), Error> {
+        tracing::error!(after = cursor, before = oldest, "the trail lost these records: what they say is not in it");
+        metrics::counter!("renkei_follower_lost_total", "follower" => "trail").increment(1);
+        let Some(next) = self.journal.find(oldest)? else { return Ok(()) };
+        let (first, last) = (cursor + 1, oldest - 1);
+        let mut batch = ViewBatch::default();
+        let mut tenants = Vec::new();
+        self.view.scan(Space::Tenants, &[], &[0xff; 5], |key, _| {
+            tenants.extend(key.try_into().ok().map(u32::from_be_bytes));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for tenant in &tenants {
+            let mut record = Record::clone(&next.record);
+            record.who = Arc::from(OURSELVES);
+            let details = json!({"firstRecord": first, "lastRecord": last});
+            let subject = format!("journal records {first} to {last}");
+            self.append(*tenant, &record, Said { what: "trail.gap".to_owned(), subject, details }, &mut batch)?;
+        }
+        self.write_edges(&tenants, &mut batch);
         self.advance(batch, last)
     }
 
