@@ -11,19 +11,13 @@ use std::sync::Arc;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use cel::common::types::{CelInt, CelString};
 use cel::{Context, Env, Value};
+use city_cel::{EXPRESSION_DEPTH_MAX, check_size, is_standard, one_line, shown};
 
 use crate::function::{self, Function, Settings};
 use crate::item::Item;
 use crate::meter::{self, METER, Meter};
 use crate::row::Row;
 use crate::value::{RowVal, from_val, to_val};
-
-/// Longest expression in bytes.
-pub const EXPRESSION_BYTES_MAX: usize = 4_096;
-/// Most words and symbols of an expression; the parser recurses with them before there is a tree to look at.
-pub const EXPRESSION_TOKENS_MAX: usize = 400;
-/// Deepest nesting of an expression; each level costs stack.
-pub const EXPRESSION_DEPTH_MAX: usize = 32;
 
 /// The names an expression may use.
 const VARIABLES: [&str; 4] = ["row", "geometry", "feature_id", "line"];
@@ -72,12 +66,7 @@ impl Language {
     }
 
     pub(crate) fn compile(&self, source: &str) -> Result<Expression, String> {
-        if source.len() > EXPRESSION_BYTES_MAX {
-            return Err(format!("an expression may have {EXPRESSION_BYTES_MAX} bytes at most"));
-        }
-        if count_tokens(source) > EXPRESSION_TOKENS_MAX {
-            return Err(format!("an expression may have {EXPRESSION_TOKENS_MAX} words and symbols at most"));
-        }
+        check_size(source)?;
         let program = self.env.compile(source).map_err(|error| one_line(&error.to_string()))?;
         let mut ast = program.expression().clone();
         let references = program.references();
@@ -96,44 +85,7 @@ impl Language {
     }
 
     fn knows(&self, function: &str) -> bool {
-        /// Functions and methods of CEL's standard library, operators aside.
-        const STANDARD: [&str; 32] = [
-            "size",
-            "contains",
-            "startsWith",
-            "endsWith",
-            "matches",
-            "string",
-            "int",
-            "uint",
-            "double",
-            "bool",
-            "bytes",
-            "type",
-            "dyn",
-            "duration",
-            "timestamp",
-            "getFullYear",
-            "getMonth",
-            "getDate",
-            "getDayOfMonth",
-            "getDayOfWeek",
-            "getDayOfYear",
-            "getHours",
-            "getMinutes",
-            "getSeconds",
-            "getMilliseconds",
-            "of",
-            "none",
-            "ofNonZeroValue",
-            "hasValue",
-            "value",
-            "or",
-            "orValue",
-        ];
-        STANDARD.contains(&function)
-            || function::FUNCTIONS.iter().any(|(name, ..)| *name == function)
-            || !function.starts_with(|c: char| c.is_ascii_alphabetic())
+        is_standard(function) || function::FUNCTIONS.iter().any(|(name, ..)| *name == function)
     }
 }
 
@@ -163,32 +115,6 @@ impl Expression {
             Err(error) => Err(format!("{} (in {})", shown(&error), self.source)),
         }
     }
-}
-
-/// What the interpreter says, without its inner names.
-fn shown(error: &cel::ExecutionError) -> String {
-    const SHOWN_CHARS_MAX: usize = 400;
-    let text = match error {
-        cel::ExecutionError::FunctionError { function, message } => format!("{function}: {message}"),
-        other => other.to_string(),
-    };
-    text.chars().take(SHOWN_CHARS_MAX).collect()
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Words and symbols, those inside of texts too (telling them apart would need the parser that this guards).
-/// A chain of operators nests as brackets do, and the parser recurses with it.
-fn count_tokens(source: &str) -> usize {
-    let (mut count, mut in_word) = (0, false);
-    for c in source.chars() {
-        let word = c.is_alphanumeric() || c == '_';
-        count += usize::from((word && !in_word) || !(word || c.is_whitespace()));
-        in_word = word;
-    }
-    count
 }
 
 impl Short {

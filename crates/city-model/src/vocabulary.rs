@@ -60,10 +60,14 @@ pub const ATTRIBUTES: [&str; 39] = [
     "why",
 ];
 
-/// The full name of a term of ours.
+/// Terms that NGSI-LD has itself; its own meaning of a term cannot be changed, so these are its names.
+const OF_NGSI_LD: [&str; 4] = ["detail", "expiresAt", "reason", "status"];
+
+/// The full name of a term.
 #[must_use]
 pub fn name(term: &str) -> Name {
-    Name::from_stored(Arc::from(format!("{NAMESPACE}{term}")))
+    let namespace = if OF_NGSI_LD.contains(&term) { "https://uri.etsi.org/ngsi-ld/" } else { NAMESPACE };
+    Name::from_stored(Arc::from(format!("{namespace}{term}")))
 }
 
 /// Ids of the loop's entities begin with it; nobody else gives such ids.

@@ -11,6 +11,7 @@ pub mod discovery;
 pub mod entity;
 pub mod error;
 mod json;
+pub mod plain;
 pub mod problem;
 pub mod query;
 pub mod render;

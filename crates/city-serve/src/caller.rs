@@ -105,7 +105,7 @@ async fn admit(city: &City, knock: &Knock) -> Result<(Permit, bool), Problem> {
         }
     }
     // What may show data of behaviour or persons stands in the trail before a byte of it is read.
-    if matches!(effect, Effect::Read | Effect::Operate) && !permit.discloses().is_empty() {
+    if matches!(effect, Effect::Read | Effect::Operate | Effect::Decide) && !permit.discloses().is_empty() {
         let details = json!({
             "purpose": permit.purpose(), "classes": classes(&permit), "request": format!("{method} {}", shortened(&uri.to_string())),
         });
@@ -159,7 +159,7 @@ impl Effect {
     /// what may change it for themselves.
     #[must_use]
     pub fn shows(self) -> bool {
-        matches!(self, Self::Read | Self::Operate | Self::Audit | Self::Host)
+        matches!(self, Self::Read | Self::Operate | Self::Decide | Self::Audit | Self::Host)
     }
 
     /// The right that an operation needs at least; its handler may need more.
@@ -172,6 +172,7 @@ impl Effect {
             Self::Administer => Some(Right::Administer),
             Self::Audit => Some(Right::Audit),
             Self::Operate => Some(Right::Operate),
+            Self::Decide => Some(Right::Decide),
             Self::Host => Some(Right::Host),
             Self::Open => None,
         }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use city_action::Action;
+use city_action::control::Control;
 use city_context::Context;
 use city_history::History;
+use city_insight::Insight;
 use city_model::{Cause, Change, DefinitionKind, Note, Permit, Time};
 use city_ngsi_ld::ContextStore;
 use city_outbound::Outbound;
@@ -20,6 +22,9 @@ use crate::problem::Problem;
 
 /// The rooms behind the doors. `renkei` puts it together.
 pub struct City {
+    /// Rules end before what they propose to.
+    pub insight: Insight,
+    pub control: Arc<Control>,
     pub action: Action,
     pub history: Arc<History>,
     pub context: Arc<Context>,

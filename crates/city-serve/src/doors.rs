@@ -31,6 +31,8 @@ pub enum Effect {
     Audit,
     /// Looks after the tenant.
     Operate,
+    /// Decides what was suggested.
+    Decide,
     /// Looks after the whole server.
     Host,
     /// Needs no permit, shows nothing of any tenant, and is answered also under overload: probes.

@@ -10,6 +10,7 @@ mod backup;
 pub mod body;
 pub mod caller;
 pub mod city;
+pub mod control;
 mod doctor;
 pub mod doors;
 pub mod files;
@@ -30,6 +31,7 @@ mod tls;
 pub mod trust;
 mod undelete;
 mod unread;
+pub mod vocabulary;
 
 pub use body::WholeBody;
 pub use caller::{ByPermit, Caller};

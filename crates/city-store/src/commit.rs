@@ -27,6 +27,8 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 pub const WATERMARK_KEY: &[u8] = b"watermark";
 /// The matcher's place in the journal. It belongs to the outbox: a backup carries the two together.
 pub const MATCHER_CURSOR_KEY: &[u8] = b"cursor:matcher";
+/// How far rules have followed.
+pub const RULES_CURSOR_KEY: &[u8] = b"cursor:rules";
 
 /// Turns requests into records. Lives on the commit thread.
 pub trait Stager: Send + 'static {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use city_action::Action;
+use city_action::control::Control;
 use city_context::{Context, OpenReport, definitions_of};
 use city_history::{History, Policy as Retention};
-use city_model::{DefinitionKind, Mint, PermitSource};
+use city_insight::Insight;
+use city_model::{DefinitionKind, EntityId, Hand, Mint, Permit, PermitSource, Proposal};
 use city_ngsi_ld::{ContextDocument, ContextStore};
 use city_outbound::{Outbound, Policy};
 use city_serve::City;
@@ -71,8 +73,13 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let trail = open_trail(&folder, &view, &context)?;
     let permits = Arc::clone(&trust) as Arc<dyn PermitSource>;
     context.heed(Arc::clone(&permits));
-    let action = Action::start(Arc::clone(&context), Arc::clone(&contexts), outbound.clone(), permits)?;
+    let action = Action::start(Arc::clone(&context), Arc::clone(&contexts), outbound.clone(), Arc::clone(&permits))?;
+    let hand = Hand::take().context("This process has opened a city before")?;
+    let control = Control::start(Arc::clone(&context), outbound.clone(), Arc::clone(&permits), hand)?;
+    let insight = Insight::start(Arc::clone(&context), permits, Arc::new(OnDesk(Arc::clone(&control))))?;
     let city = City {
+        insight,
+        control,
         action,
         sql: Sql::new(Arc::clone(&context), Arc::clone(&history)),
         history,
@@ -87,6 +94,23 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
         readers: Readers::default(),
     };
     Ok(OpenCity { city: Arc::new(city), report, _folder: folder })
+}
+
+/// What rules propose lies on the desk of those who decide.
+struct OnDesk(Arc<Control>);
+
+impl city_insight::Desk for OnDesk {
+    fn has_begun(&self, tenant: u32, rule: &str, about: &EntityId) -> bool {
+        self.0.has_begun(tenant, rule, about)
+    }
+
+    fn suggest(&self, permit: &Permit, proposal: &Proposal) -> Result<(), String> {
+        self.0.suggest(permit, proposal).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn end(&self, permit: &Permit, rule: &str, about: &EntityId) -> Result<(), String> {
+        self.0.clear(permit, rule, about).map_err(|error| error.to_string())
+    }
 }
 
 /// With the tokens and policies of all tenants. Where those who ask must say who they are, the local

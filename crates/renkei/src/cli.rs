@@ -43,6 +43,12 @@ pub enum Command {
     Policy(crate::policy::Options),
     /// Of which class the values of an attribute are: environment, infrastructure, behaviour, personal
     Class(crate::class::Options),
+    /// What is suggested, and what a person decides of it: list, approve, alter, reject, look at the record
+    Ops(crate::ops::Options),
+    /// Rules: what is suggested when; add, list, remove
+    Rule(crate::rule::Options),
+    /// Actuators: what is commandable, and how commands get there; add, list, remove
+    Actuator(crate::actuator::Options),
     /// The trail: what was done, by whom, and whether it is still what it was
     Audit(crate::audit::Options),
     /// Look after subscriptions: how they fare, what was given up, send it again

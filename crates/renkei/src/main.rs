@@ -1,6 +1,7 @@
 //! The City OS in one binary. What each command does stands in the module of its name; here is
 //! the table of contents.
 
+mod actuator;
 mod audit;
 mod backup;
 mod bench;
@@ -17,10 +18,12 @@ mod log_file;
 #[cfg(test)]
 #[path = "../../../fuzz/src/mutate.rs"]
 mod mutate;
+mod ops;
 mod policy;
 mod query;
 mod reference;
 mod restore;
+mod rule;
 mod serve;
 mod sql;
 mod subscriptions;
@@ -101,6 +104,9 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Token(options) => token::run(&options),
         Command::Policy(options) => policy::run(&options),
         Command::Class(options) => class::run(&options),
+        Command::Ops(options) => ops::run(&options),
+        Command::Rule(options) => rule::run(&options),
+        Command::Actuator(options) => actuator::run(&options),
         Command::Audit(options) => audit::run(&options),
         Command::Undelete(options) => undelete::run(&options),
         Command::Backup(options) => backup::run(&options),

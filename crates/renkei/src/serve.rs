@@ -242,6 +242,8 @@ pub fn doors(ready: &Ready, metering: &Metering) -> Vec<Operation<Arc<City>>> {
     let mut operations = city_serve::probes::operations(ready, metering);
     operations.extend(city_serve::ngsi_ld::operations());
     operations.extend(city_serve::ops::operations());
+    operations.extend(city_serve::control::operations());
+    operations.extend(city_serve::vocabulary::operations());
     operations.extend(city_serve::sql::operations());
     operations.extend(city_serve::trust::operations());
     operations.extend(city_serve::audit::operations());
@@ -254,6 +256,7 @@ async fn watch_gauges(city: Arc<City>) {
         metrics::gauge!("renkei_journal_bytes").set(city.context.journal().bytes() as f64);
         metrics::gauge!("renkei_follower_behind", "follower" => "history").set(city.history.behind() as f64);
         metrics::gauge!("renkei_follower_behind", "follower" => "matcher").set(city.action.behind() as f64);
+        metrics::gauge!("renkei_follower_behind", "follower" => "rules").set(city.insight.behind() as f64);
         metrics::gauge!("renkei_follower_behind", "follower" => "trail").set(city.trail.behind() as f64);
         let entities: u64 = city.context.tenants().list().iter().map(|space| space.index.read().alive().len()).sum();
         metrics::gauge!("renkei_entities").set(entities as f64);

@@ -3,9 +3,8 @@
 //! An administrator defines it; from then on the attribute is commandable, and nothing but a decision moves it.
 
 use city_model::{EntityId, Name, Value};
+use city_ngsi_ld::plain;
 use serde::{Deserialize, Serialize};
-
-use super::json;
 
 /// How long a target may take to answer, unless its actuator says otherwise.
 pub const TIMEOUT_S: u32 = 30;
@@ -92,8 +91,8 @@ impl Actuator {
     /// Whether a value may be commanded, or why not.
     pub fn admits(&self, target: &EntityId, attribute: &Name, value: &Value) -> Result<(), String> {
         let refused =
-            |what: String| Err(format!("{attribute} of {target} cannot be set to {}: {what}.", json::of(value)));
-        if !self.values.is_empty() && !self.values.iter().any(|own| json::value(own) == *value) {
+            |what: String| Err(format!("{attribute} of {target} cannot be set to {}: {what}.", plain::of(value)));
+        if !self.values.is_empty() && !self.values.iter().any(|own| plain::value(own) == *value) {
             let values: Vec<String> = self.values.iter().map(ToString::to_string).collect();
             return refused(format!("it takes {}", values.join(", ")));
         }

@@ -5,9 +5,9 @@
 use city_model::proposal::Step;
 use city_model::vocabulary::COMMAND;
 use city_model::{Change, Entity, EntityId, Name, Time};
+use city_ngsi_ld::plain;
 use serde_json::json;
 
-use super::json;
 use super::paper::{Draft, Number, Paper};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl Command {
         json!({
             "id": self.id.as_str(), "suggestion": self.number.suggestion().as_str(),
             "entity": self.step.target.as_str(), "attribute": shorten(&self.step.attribute),
-            "value": json::of(&self.step.value), "status": self.status.as_str(), "decision": self.decision.as_str(),
+            "value": plain::of(&self.step.value), "status": self.status.as_str(), "decision": self.decision.as_str(),
             "issuedAt": self.issued_at.to_string(), "expiresAt": self.expires_at.to_string(),
             "attempts": self.attempts, "sentAt": self.sent_at.map(|at| at.to_string()), "note": self.note,
         })
@@ -124,7 +124,7 @@ impl Command {
     pub fn envelope(&self) -> serde_json::Value {
         json!({
             "id": self.id.as_str(), "target": self.step.target.as_str(), "attribute": self.step.attribute.as_str(),
-            "value": json::of(&self.step.value), "decision": self.decision.as_str(),
+            "value": plain::of(&self.step.value), "decision": self.decision.as_str(),
             "issuedAt": self.issued_at.to_string(), "expiresAt": self.expires_at.to_string(),
         })
     }

@@ -4,13 +4,14 @@ use city_context::TenantSpace;
 use city_model::proposal::Step;
 use city_model::vocabulary::DECISION;
 use city_model::{Change, EntityId, Permit, Right, Value};
+use city_ngsi_ld::plain;
 use serde_json::json;
 use std::sync::Arc;
 
 use super::paper::{Draft, Paper};
 use super::suggestion::{Status, Suggestion, shown_step, step_value};
 use super::watch::effect_due;
-use super::{COMMANDS_OPEN_MAX, Control, Error, command, json, noted};
+use super::{COMMANDS_OPEN_MAX, Control, Error, command, noted};
 
 /// Longest reason, in characters.
 pub const REASON_CHARS_MAX: usize = 2_000;
@@ -226,7 +227,7 @@ fn altered(suggestion: &Suggestion, steps: &[Step]) -> Result<Vec<Step>, Error> 
     for (at, step) in steps.iter().enumerate() {
         let same = |own: &Step| own.target == step.target && own.attribute == step.attribute;
         if !suggestion.steps.iter().any(same) {
-            let (target, value) = (&step.target, json::of(&step.value));
+            let (target, value) = (&step.target, plain::of(&step.value));
             return Err(Error::Asked(format!(
                 "{} of {target} (to {value}) was not suggested; an alteration changes values or leaves steps out.",
                 step.attribute

@@ -9,7 +9,6 @@ pub mod command;
 mod decide;
 mod dispatch;
 mod error;
-mod json;
 mod paper;
 mod record;
 pub mod suggestion;
@@ -31,9 +30,9 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-pub use decide::Verdict;
+pub use decide::{REASON_CHARS_MAX, Verdict};
+pub use dispatch::Outcome;
 pub use error::Error;
-pub use json::{of as json_of, value as value_of};
 pub use record::{Asked, Shorten};
 
 use actuator::{Actuator, actuator_id};
@@ -176,6 +175,12 @@ impl Control {
         let cause = Cause { request: uuid::Uuid::new_v4().as_u128(), origin: origin.into(), depth: 0 };
         let results = self.context.act_blocking(&self.hand, permit, changes, cause)?;
         results.into_iter().map(|result| result.map_err(Error::from)).collect()
+    }
+
+    /// Whether a rule has begun at an entity, and not ended.
+    #[must_use]
+    pub fn has_begun(&self, tenant: u32, rule: &str, about: &EntityId) -> bool {
+        self.order.lock().holding.contains_key(&(tenant, rule.into(), about.clone()))
     }
 
     /// A proposal becomes a suggestion, unless its condition has led to one already. Says whether it did.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use city_model::query::{AttributePath, Filter, Operand, Test};
 use city_model::vocabulary::{self, COMMAND, SUGGESTION};
 use city_model::{Entity, EntityId, Name, Permit, Query, Value};
+use city_ngsi_ld::plain;
 use serde_json::json;
 
 use super::command::Command;
 use super::paper::Paper;
 use super::suggestion::{Status, Suggestion, shown_step, steps_of};
-use super::{Control, Error, json, of_type};
+use super::{Control, Error, of_type};
 
 /// How a full name is shown.
 pub type Shorten<'s> = dyn Fn(&Name) -> String + 's;
@@ -131,7 +132,7 @@ fn shown_acknowledgement(entity: &Entity) -> serde_json::Value {
 
 fn shown_effect(entity: &Entity) -> serde_json::Value {
     let paper = Paper(entity);
-    let value = |term: &str| paper.value(term).map(json::of);
+    let value = |term: &str| paper.value(term).map(plain::of);
     json!({
         "id": entity.id.as_str(), "measures": value("measures"), "before": value("before"), "after": value("after"),
         "from": paper.text("from"), "to": paper.text("to"), "basis": paper.text("basis"),

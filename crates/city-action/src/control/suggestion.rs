@@ -3,9 +3,9 @@
 use city_model::proposal::{Evidence, Measure, Proposal, Step};
 use city_model::vocabulary::SUGGESTION;
 use city_model::{Change, Entity, EntityId, Geometry, Name, Time, Value};
+use city_ngsi_ld::plain;
 use serde_json::json;
 
-use super::json;
 use super::paper::{Draft, Number, Paper};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Suggestion {
             "id": self.id.as_str(), "status": self.status.as_str(), "what": self.what, "why": self.why,
             "rule": self.rule, "about": self.about.as_str(),
             "proposes": self.steps.iter().map(|step| shown_step(step, shorten)).collect::<Vec<_>>(),
-            "evidence": json::of(&self.evidence), "alternatives": json::of(&self.alternatives),
+            "evidence": plain::of(&self.evidence), "alternatives": plain::of(&self.alternatives),
             "holds": self.holds, "raisedAt": self.raised_at.to_string(), "deadline": self.deadline.to_string(),
             "approvals": self.approvals, "approvalsNeeded": self.approvals_needed,
         });
@@ -152,7 +152,7 @@ impl Suggestion {
 
 #[must_use]
 pub fn shown_step(step: &Step, shorten: &dyn Fn(&Name) -> String) -> serde_json::Value {
-    json!({"entity": step.target.as_str(), "attribute": shorten(&step.attribute), "value": json::of(&step.value)})
+    json!({"entity": step.target.as_str(), "attribute": shorten(&step.attribute), "value": plain::of(&step.value)})
 }
 
 fn map<const N: usize>(members: [(&str, Value); N]) -> Value {

@@ -6,12 +6,14 @@ mod document;
 mod spec;
 mod store;
 mod terms;
+mod vocabulary;
 
 pub use core::{CORE_URL, CoreUrl, DEFAULT_VOCAB, NGSI_LD, core_url};
 pub use document::ContextDocument;
 pub use spec::ContextSpec;
 pub use store::{ContextStore, ResolveError};
 pub use terms::TermMap;
+pub use vocabulary::{VOCABULARY_PATH, vocabulary_document};
 
 /// Largest context document or embedded @context that is read; the largest of the published
 /// Smart Data Models contexts has 1.6 MB.

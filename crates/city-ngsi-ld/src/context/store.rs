@@ -8,6 +8,7 @@ use city_model::Name;
 use crate::context::core::{CoreUrl, DEFAULT_VOCAB, core_url};
 use crate::context::document::{Definition, Item};
 use crate::context::terms::{core_names, is_scheme};
+use crate::context::vocabulary::{VOCABULARY_PATH, is_vocabulary, vocabulary_document};
 use crate::context::{
     CONTEXT_DEPTH_MAX, CONTEXT_DOCUMENTS_MAX, CONTEXT_TERMS_MAX, ContextDocument, ContextSpec, STORED_DOCUMENTS_MAX,
     STORED_MAPS_MAX, TermMap,
@@ -57,10 +58,14 @@ impl Default for ContextStore {
 }
 
 impl ContextStore {
-    /// Knows the core contexts only.
+    /// Knows the core contexts and our own vocabulary.
     #[must_use]
     pub fn new() -> Self {
-        Self { inner: RwLock::default(), core: Arc::new(TermMap::core()) }
+        let store = Self { inner: RwLock::default(), core: Arc::new(TermMap::core()) };
+        if let Ok(document) = ContextDocument::parse(vocabulary_document().as_bytes()) {
+            store.pin(VOCABULARY_PATH, document);
+        }
+        store
     }
 
     #[must_use]
@@ -151,6 +156,7 @@ impl ContextStore {
                         }
                         let document = {
                             let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+                            let url: &str = if is_vocabulary(url) { VOCABULARY_PATH } else { url };
                             inner.pinned.get(url).or_else(|| inner.documents.get(url)).map(Arc::clone)
                         };
                         let document = document.ok_or_else(|| ResolveError::Missing(url.to_string()))?;

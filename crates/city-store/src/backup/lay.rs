@@ -6,7 +6,7 @@ use city_model::Time;
 
 use super::part::{Content, Keys};
 use super::{PartEnd, PartKind, PartReader};
-use crate::commit::MATCHER_CURSOR_KEY;
+use crate::commit::{MATCHER_CURSOR_KEY, RULES_CURSOR_KEY};
 use crate::disk::{Disk, DiskFile, FolderDisk};
 use crate::frame::{SEGMENT_HEADER_BYTES, WholeFrame, segment_header};
 use crate::journal::{Limits, segment_name};
@@ -104,7 +104,9 @@ pub fn lay_base<R: Read>(
             Content::Keys(keys) => {
                 let space = space_of(part, &keys)?;
                 let wanted = |key: &[u8]| {
-                    with_outbox || (space != Space::Outbox && !(space == Space::Meta && key == MATCHER_CURSOR_KEY))
+                    with_outbox
+                        || (space != Space::Outbox
+                            && !(space == Space::Meta && (key == MATCHER_CURSOR_KEY || key == RULES_CURSOR_KEY)))
                 };
                 lay_space(part, view, space, keys, &wanted, progress)?
             }

@@ -26,7 +26,7 @@ const BATCH: usize = 500;
 const TICK: Duration = Duration::from_millis(100);
 
 /// The town's own sensors are the local operator's.
-fn permit(city: &City) -> Result<Permit> {
+pub fn permit(city: &City) -> Result<Permit> {
     let (tenant, purpose) = (TenantName::default_tenant(), Some("demonstration"));
     let asking = Asking { bearer: None, tenant: Some(&tenant), purpose, act: ORIGIN, from: None };
     Ok(city.trust.issue(asking, city.now())?)
@@ -97,15 +97,25 @@ pub async fn live(city: &Arc<City>, mut town: Town, clock: &VirtualClock, speed:
     }
 }
 
+/// One thing as it is reported.
+pub async fn upsert(city: &City, document: &Value) -> Result<()> {
+    apply(city, vec![Change::Upsert { entity: parse(city, document, Mode::Create)?, update: true }]).await
+}
+
+/// Makes a definition, or puts it in the place of the one that a kept town has.
+pub async fn define(city: &City, kind: DefinitionKind, id: &str, body: Vec<u8>) -> Result<()> {
+    let known = city.context.find_definition(&permit(city)?, kind, id)?.is_some();
+    let definition = Definition { kind, id: id.into(), body: body.into(), create: !known };
+    apply(city, vec![Change::Define(definition)]).await
+}
+
 /// Makes a subscription, or leaves the one that a kept town has.
 pub async fn define_subscription(city: &City, document: &Value) -> Result<()> {
     let text = document.to_string();
     let subscription =
         parse_subscription(text.as_bytes(), &city.contexts.core(), "", city.now(), Some(permit(city)?.owner()))?;
     let id = subscription.id.clone();
-    let known = city.context.find_definition(&permit(city)?, DefinitionKind::Subscription, &id)?.is_some();
-    let body = stored(&subscription).as_bytes().into();
-    apply(city, vec![Change::Define(Definition { kind: DefinitionKind::Subscription, id, body, create: !known })]).await
+    define(city, DefinitionKind::Subscription, &id, stored(&subscription).as_bytes().to_vec()).await
 }
 
 fn query(city: &City, entity_type: &str, q: &str) -> Result<Query> {

@@ -4,6 +4,7 @@
 //! it. Everything in the town says that it is simulated.
 
 mod feed;
+mod flood;
 pub mod town;
 
 use std::net::SocketAddr;
@@ -87,7 +88,13 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let opened = open(&folder, settings)?;
     // A town that was kept goes on after the last thing that happened in it.
     clock.set(feed::latest(&opened.city)?.map_or(first, |latest| latest.plus_micros(1_000_000).max(first)));
-    let serving = Serving::new(&opened, &metering, vec![inbox()], Limits::default(), options.listen)?;
+    let serving = Serving::new(
+        &opened,
+        &metering,
+        vec![inbox(), flood::barrier(&opened.city)],
+        Limits::default(),
+        options.listen,
+    )?;
     let address = serving.address();
     let city = Arc::clone(&opened.city);
     let (seed, speed) = (options.seed, options.speed);
@@ -95,6 +102,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
         let mut town = town::Town::new(seed);
         feed::build(&city, &mut town, PAST).await?;
         subscribe(&city, address).await?;
+        flood::build(&city, address).await?;
         greet(&city, address, speed).await?;
         feed::live(&city, town, &clock, speed).await
     };
@@ -176,6 +184,10 @@ How did the river move in the last day?
   curl -s 'http://{address}/ngsi-ld/v1/temporal/entities?type=WaterObserved&attrs=waterLevel&lastN=10&options=temporalValues'
 Watch one bus:
   renkei query --url http://{address} --type Vehicle --attrs location,speed
+
+When the river is above 0.75 m, a rule suggests to close an underpass; a person decides:
+  renkei ops suggestions --url http://{address}
+  renkei ops approve urn:renkei:suggestion: --url http://{address}
 
 A subscription tells this terminal when the river is above 0.7 m; change it or make your own:
   curl -s http://{address}/ngsi-ld/v1/subscriptions/{SUBSCRIPTION}

@@ -1,7 +1,9 @@
-//! Values as JSON and back: the loop's own operations speak plain JSON.
+//! Values as plain JSON and back, for the doors that speak no NGSI-LD.
 
-use city_model::Value;
+use city_model::{Geometry, Value};
 use serde_json::{Map, Number};
+
+use crate::entity::geometry::write;
 
 #[must_use]
 pub fn of(value: &Value) -> serde_json::Value {
@@ -33,4 +35,12 @@ pub fn value(json: &serde_json::Value) -> Value {
             Value::Map(members.iter().map(|(key, json)| (key.as_str().into(), value(json))).collect())
         }
     }
+}
+
+/// A geometry as GeoJSON (RFC 7946).
+#[must_use]
+pub fn geometry(geometry: &Geometry) -> serde_json::Value {
+    let mut bytes = Vec::new();
+    write(&mut bytes, geometry);
+    serde_json::from_slice(&bytes).unwrap_or_default()
 }

@@ -1,0 +1,101 @@
+//! What the city understands: rules hold changes against conditions, and propose what might be done.
+//!
+//! Changes come in from the journal, by one cursor; proposals go out to whoever keeps the desk. Nothing here
+//! can act: what is proposed is for people to decide.
+
+pub mod condition;
+mod follow;
+pub mod rule;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use city_context::Context;
+use city_model::{EntityId, Permit, PermitSource, Proposal};
+use parking_lot::Mutex;
+
+pub use rule::{Rule, RuleText, StoredRule, Wrong};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("INS-001 {0}")]
+    Store(#[from] city_store::Error),
+    #[error("INS-002 {0}")]
+    Context(#[from] city_context::Error),
+    #[error("INS-003 The thread of the rules cannot be started: {0}")]
+    Thread(std::io::Error),
+    #[error("INS-004 A stored rule cannot be read: {0}")]
+    Stored(String),
+    #[error("INS-005 The rule is not as it must be. {0}")]
+    Rule(#[from] Wrong),
+    #[error("INS-006 A proposal could not be handed over: {0}")]
+    Desk(String),
+}
+
+/// Where proposals go to.
+pub trait Desk: Send + Sync {
+    /// Whether a rule has begun at an entity, and not ended.
+    fn has_begun(&self, tenant: u32, rule: &str, about: &EntityId) -> bool;
+
+    fn suggest(&self, permit: &Permit, proposal: &Proposal) -> Result<(), String>;
+
+    fn end(&self, permit: &Permit, rule: &str, about: &EntityId) -> Result<(), String>;
+}
+
+/// Why a rule says nothing, by tenant and name.
+type Failures = Arc<Mutex<HashMap<(u32, Box<str>), Box<str>>>>;
+
+/// Follows and proposes until it is dropped.
+pub struct Insight {
+    context: Arc<Context>,
+    cursor: Arc<AtomicU64>,
+    failures: Failures,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Insight {
+    pub fn start(context: Arc<Context>, permits: Arc<dyn PermitSource>, desk: Arc<dyn Desk>) -> Result<Self, Error> {
+        let (cursor, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let failures = Failures::default();
+        let follower = follow::Follower::open(
+            Arc::clone(&context),
+            permits,
+            desk,
+            Arc::clone(&cursor),
+            Arc::clone(&stop),
+            Arc::clone(&failures),
+        )?;
+        let thread =
+            std::thread::Builder::new().name("rules".to_owned()).spawn(|| follower.run()).map_err(Error::Thread)?;
+        Ok(Self { context, cursor, failures, stop, thread: Some(thread) })
+    }
+
+    /// How many records the rules have not seen yet.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.context.journal().durable().saturating_sub(self.cursor.load(Ordering::Acquire))
+    }
+
+    /// Why a rule says nothing, if so.
+    #[must_use]
+    pub fn failure(&self, tenant: u32, rule: &str) -> Option<Box<str>> {
+        self.failures.lock().get(&(tenant, rule.into())).cloned()
+    }
+}
+
+impl Drop for Insight {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A rule from the body that the journal keeps.
+pub fn parse_stored(body: &[u8]) -> Result<StoredRule, Error> {
+    serde_json::from_slice(body).map_err(|error| Error::Stored(error.to_string()))
+}

@@ -1,0 +1,264 @@
+//! `renkei ops`: what is suggested, and what a person decides of it.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::cli::ServerOptions;
+use crate::client::{Client, encode, query_string};
+use crate::subscriptions::text;
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:
+  renkei ops suggestions                                      what waits for a decision
+  renkei ops approve urn:renkei:suggestion:6d1c… --reason 'as agreed with the police'
+  renkei ops alter urn:renkei:suggestion:6d1c… --set openingPercent=40 --reason 'half is enough'
+  renkei ops reject urn:renkei:suggestion:6d1c… --reason 'the gauge is being cleaned'
+  renkei ops record urn:renkei:suggestion:6d1c…               what was suggested, decided, done, and what came of it
+  renkei ops commands --status unknown                        commands whose fate a person must find out
+  renkei ops resolve urn:renkei:command:6d1c…:1 --outcome done --reason 'seen on the spot'
+
+The start of an id is enough where one suggestion or command alone begins so.")]
+pub struct Options {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Command {
+    /// What is suggested; without --status what waits for a decision
+    Suggestions {
+        /// open, approved, altered, rejected, expired, withdrawn, or all
+        #[arg(long, default_value = "open")]
+        status: String,
+        #[command(flatten)]
+        server: ServerOptions,
+    },
+    /// Approve a suggestion; its commands leave at once
+    Approve {
+        id: String,
+        /// Why, for those who come later
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        server: ServerOptions,
+    },
+    /// Approve a suggestion with other values, or without some of its steps
+    Alter {
+        id: String,
+        /// Another value for a step, as JSON or a text; may be repeated
+        #[arg(long, value_name = "ATTRIBUTE=VALUE")]
+        set: Vec<String>,
+        /// A step that is left out, by its attribute; may be repeated
+        #[arg(long, value_name = "ATTRIBUTE")]
+        without: Vec<String>,
+        /// Why, for those who come later
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        server: ServerOptions,
+    },
+    /// Reject a suggestion; nothing is done
+    Reject {
+        id: String,
+        /// Why, for those who come later
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        server: ServerOptions,
+    },
+    /// Everything about one suggestion, in the order of time
+    Record {
+        id: String,
+        #[command(flatten)]
+        server: ServerOptions,
+    },
+    /// Commands and how far they have come
+    Commands {
+        /// waiting, sent, acknowledged, refused, unknown, expired, revoked, or all
+        #[arg(long, default_value = "all")]
+        status: String,
+        #[command(flatten)]
+        server: ServerOptions,
+    },
+    /// Take back a command that has not left yet
+    Revoke {
+        id: String,
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        server: ServerOptions,
+    },
+    /// Say what became of a command whose fate is not known
+    Resolve {
+        id: String,
+        /// done or refused
+        #[arg(long)]
+        outcome: String,
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        server: ServerOptions,
+    },
+}
+
+const SUGGESTIONS: &str = "/ops/v1/suggestions";
+const COMMANDS: &str = "/ops/v1/commands";
+
+pub fn run(options: &Options) -> Result<Outcome> {
+    match &options.command {
+        Command::Suggestions { status, server } => {
+            let found = Client::new(server)?.get_json(&list_path(SUGGESTIONS, status))?;
+            shown(server, &found, &|| show_suggestions(&found));
+        }
+        Command::Approve { id, reason, server } => decide(server, id, "approve", &json!({"reason": reason}))?,
+        Command::Reject { id, reason, server } => decide(server, id, "reject", &json!({"reason": reason}))?,
+        Command::Alter { id, set, without, reason, server } => {
+            let client = Client::new(server)?;
+            let id = whole_id(&client, SUGGESTIONS, id)?;
+            let record = client.get_json(&format!("{SUGGESTIONS}/{}", encode(&id)))?;
+            let steps = altered(&record["suggestion"]["proposes"], set, without)?;
+            decide(server, &id, "alter", &json!({"reason": reason, "proposes": steps}))?;
+        }
+        Command::Record { id, server } => {
+            let client = Client::new(server)?;
+            let id = whole_id(&client, SUGGESTIONS, id)?;
+            let record = client.get_json(&format!("{SUGGESTIONS}/{}", encode(&id)))?;
+            shown(server, &record, &|| show_record(&record));
+        }
+        Command::Commands { status, server } => {
+            let found = Client::new(server)?.get_json(&list_path(COMMANDS, status))?;
+            shown(server, &found, &|| show_commands(&found["commands"]));
+        }
+        Command::Revoke { id, reason, server } => {
+            say(server, id, "revoke", &json!({"reason": reason}), "is revoked")?;
+        }
+        Command::Resolve { id, outcome, reason, server } => {
+            say(server, id, "resolution", &json!({"outcome": outcome, "reason": reason}), "is resolved")?;
+        }
+    }
+    Ok(Outcome::Ok)
+}
+
+fn list_path(path: &str, status: &str) -> String {
+    let status = (status != "all").then_some(status);
+    format!("{path}{}", query_string(&[("status", status), ("limit", Some("1000"))]))
+}
+
+fn shown(server: &ServerOptions, answer: &Value, show: &dyn Fn()) {
+    if server.json { println!("{answer}") } else { show() }
+}
+
+/// The id that begins so, of what the server has.
+fn whole_id(client: &Client, path: &str, begin: &str) -> Result<String> {
+    let found = client.get_json(&list_path(path, "all"))?;
+    let lists = [&found["suggestions"], &found["commands"]];
+    let ids = lists.into_iter().filter_map(Value::as_array).flatten().filter_map(|one| one["id"].as_str());
+    let alike: Vec<&str> = ids.filter(|id| id.starts_with(begin)).collect();
+    match alike.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        _ if alike.contains(&begin) => Ok(begin.to_owned()),
+        // An older one than the list holds, or none: the server knows.
+        [] => Ok(begin.to_owned()),
+        many => bail!("{} ids begin with {begin}; give more of it", many.len()),
+    }
+}
+
+fn decide(server: &ServerOptions, id: &str, verdict: &str, body: &Value) -> Result<()> {
+    let client = Client::new(server)?;
+    let id = whole_id(&client, SUGGESTIONS, id)?;
+    let record = client.post_json(&format!("{SUGGESTIONS}/{}/{verdict}", encode(&id)), body)?;
+    shown(server, &record, &|| {
+        let suggestion = &record["suggestion"];
+        println!("{id} is {}", text(&suggestion["status"]));
+        if suggestion["status"] == "open" {
+            let (approvals, needed) = (&suggestion["approvals"], &suggestion["approvalsNeeded"]);
+            println!("{approvals} of {needed} approvals are there; another person must approve it");
+        }
+        show_commands(&record["commands"]);
+    });
+    Ok(())
+}
+
+fn say(server: &ServerOptions, id: &str, what: &str, body: &Value, done: &str) -> Result<()> {
+    let client = Client::new(server)?;
+    let id = whole_id(&client, COMMANDS, id)?;
+    crate::client::good(client.post(
+        &format!("{COMMANDS}/{}/{what}", encode(&id)),
+        body.to_string(),
+        "application/json",
+    )?)?;
+    if !server.json {
+        println!("{id} {done}");
+    }
+    Ok(())
+}
+
+/// The steps of a suggestion, with other values and without some.
+fn altered(steps: &Value, set: &[String], without: &[String]) -> Result<Vec<Value>> {
+    let mut steps = steps.as_array().cloned().context("The suggestion has no steps that could be altered")?;
+    let knows = |steps: &[Value], name: &str| steps.iter().any(|step| step["attribute"] == name);
+    for pair in set {
+        let (name, value) = pair.split_once('=').with_context(|| format!("--set {pair} is not ATTRIBUTE=VALUE"))?;
+        if !knows(&steps, name) {
+            bail!("No step of the suggestion sets {name}");
+        }
+        let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+        for step in steps.iter_mut().filter(|step| step["attribute"] == name) {
+            step["value"] = Value::clone(&value);
+        }
+    }
+    for name in without {
+        if !knows(&steps, name) {
+            bail!("No step of the suggestion sets {name}");
+        }
+        steps.retain(|step| step["attribute"] != **name);
+    }
+    Ok(steps)
+}
+
+fn show_suggestions(found: &Value) {
+    let list = found["suggestions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if list.is_empty() {
+        println!("nothing is suggested");
+    }
+    for one in list {
+        println!("{}  {}  until {}", text(&one["id"]), text(&one["status"]), text(&one["deadline"]));
+        println!("  {}\n  {}", text(&one["what"]), text(&one["why"]));
+        for step in one["proposes"].as_array().into_iter().flatten() {
+            println!("  sets {} of {} to {}", text(&step["attribute"]), text(&step["entity"]), step["value"]);
+        }
+    }
+}
+
+fn show_commands(commands: &Value) {
+    for one in commands.as_array().into_iter().flatten() {
+        let note =
+            one["note"].as_str().filter(|note| !note.is_empty()).map_or(String::new(), |note| format!("  ({note})"));
+        println!(
+            "{}  {}  {} of {} to {}{note}",
+            text(&one["id"]),
+            text(&one["status"]),
+            text(&one["attribute"]),
+            text(&one["entity"]),
+            one["value"]
+        );
+    }
+}
+
+fn show_record(record: &Value) {
+    show_suggestions(&json!({"suggestions": [record["suggestion"]]}));
+    for step in record["timeline"].as_array().into_iter().flatten() {
+        let by = step["by"].as_str().map_or(String::new(), |by| format!("  by {by}"));
+        println!("{}  {}{by}", text(&step["at"]), text(&step["what"]));
+    }
+    for one in record["decisions"].as_array().into_iter().flatten() {
+        if let Some(reason) = one["reason"].as_str() {
+            println!("reason ({}): {reason}", text(&one["by"]));
+        }
+    }
+    show_commands(&record["commands"]);
+    for one in record["effects"].as_array().into_iter().flatten() {
+        println!("effect: {} before, {} after. {}", one["before"], one["after"], text(&one["basis"]));
+    }
+}
