@@ -1,0 +1,69 @@
+/** What the shell knows of the city: does the server answer, how is the town called, is it simulated. */
+import { ask, askJson, Problem } from "./api/http";
+import { inLanguage, type Entity, type Json } from "./api/entity";
+import { queryEntities } from "./api/ngsi";
+import { clock } from "./clock.svelte";
+import { poll } from "./poll";
+import type { Language } from "./words/words";
+
+export type Health = "asking" | "ready" | "not-ready" | "no-answer";
+/** In the name of the demo's things; the badge says it already. */
+const SIMULATED_SUFFIX = /\s*[（(](模擬|simulated)[)）]\s*$/;
+
+export function townOf(areas: Entity[]): Entity | undefined {
+  const isTown = (area: Entity): boolean => area["category"] === "town" || area["category"] === "city";
+  return areas.find(isTown) ?? (areas.length === 1 ? areas[0] : undefined);
+}
+
+class City {
+  health = $state<Health>("asking");
+  name = $state.raw<Json>(null);
+  isSimulated = $state(false);
+  /** The server wants to know who asks. */
+  needsToken = $state(false);
+
+  nameIn(language: Language): string {
+    return inLanguage(this.name, language).replace(SIMULATED_SUFFIX, "");
+  }
+
+  watch(): () => void {
+    return poll(15_000, async (signal) => {
+      await this.#look(signal);
+      if (this.health === "ready" && this.name === null) await this.introduce(signal);
+    });
+  }
+
+  /** Name, simulation mark and clock; again after the caller changed. */
+  async introduce(signal?: AbortSignal): Promise<void> {
+    try {
+      const query = { type: "AdministrativeArea", attrs: "name,category,simulated", simplified: true, limit: 100 };
+      const town = townOf((await queryEntities(query, { signal })).entities);
+      this.needsToken = false;
+      this.name = town?.["name"] ?? null;
+      this.isSimulated = town?.["simulated"] === true;
+    } catch (error) {
+      if (error instanceof Problem) this.needsToken = error.status === 401;
+      return;
+    }
+    await this.#askTime(signal);
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
+    try {
+      await ask("/health/ready", { signal });
+      this.health = "ready";
+    } catch (error) {
+      if (error instanceof Problem) this.health = error.status === 0 ? "no-answer" : "not-ready";
+    }
+  }
+
+  async #askTime(signal?: AbortSignal): Promise<void> {
+    try {
+      clock.observe((await askJson<{ now: string }>("/ops/v1/suggestions?limit=1", { signal })).now);
+    } catch {
+      // Without the loop's door, readings tell the time.
+    }
+  }
+}
+
+export const city = new City();
