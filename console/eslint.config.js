@@ -14,7 +14,8 @@ export default ts.config(
     rules: {
       // A file with two subjects is two files.
       "max-lines": ["error", { max: 400, skipBlankLines: false, skipComments: false }],
-      eqeqeq: "error",
+      // `== null` asks for both that stand for nothing.
+      eqeqeq: ["error", "always", { null: "ignore" }],
       "no-console": "error",
     },
   },
@@ -27,6 +28,8 @@ export default ts.config(
       // Markup in a string would need inline styles or worse; nothing here needs it.
       "svelte/no-at-html-tags": "error",
       "svelte/button-has-type": "error",
+      // Values are replaced here, never changed inside.
+      "svelte/prefer-svelte-reactivity": "off",
     },
   },
   // Tools and tests speak to a terminal.

@@ -7,6 +7,7 @@ export const LIMIT_MAX = 1000;
 
 export interface EntityQuery {
   type?: string;
+  id?: string;
   q?: string;
   attrs?: string;
   near?: { lon: number; lat: number; metres: number } | undefined;
@@ -26,6 +27,7 @@ export function entitiesAddress(query: EntityQuery): string {
     if (value) asked.set(name, value);
   };
   set("type", query.type);
+  set("id", query.id);
   set("q", query.q);
   set("attrs", query.attrs);
   if (query.near) {
@@ -73,8 +75,7 @@ export async function queryAll(query: EntityQuery, most: number, how: Ask = {}):
 }
 
 export async function countEntities(query: EntityQuery, how: Ask = {}): Promise<number> {
-  const { limit: _limit, ...rest } = query;
-  const answer = await ask(`${entitiesAddress({ ...rest, count: true })}&limit=0`, how);
+  const answer = await ask(entitiesAddress({ ...query, limit: 0, count: true }), how);
   return Number(answer.headers.get("NGSILD-Results-Count") ?? 0);
 }
 
@@ -138,7 +139,9 @@ export interface Period {
   from: string;
   to: string;
 }
-type Aggregated = Record<string, Record<string, [number | null, string, string][]> | string>;
+type Rows = [number | null, string, string][];
+type Series = Record<string, Rows | string>;
+type Aggregated = Record<string, Series | Series[] | string>;
 
 export function aggregateAddress(asked: {
   id: string;
@@ -170,8 +173,8 @@ export async function aggregate(
   const one = Array.isArray(whole) ? whole[0] : whole;
   return new Map(
     asked.methods.map((method) => {
-      const rows = typeof one === "object" ? (one[method] ?? []) : [];
-      return [method, rows.map(([value, from, to]) => ({ value, from, to }))];
+      const rows = typeof one === "object" ? one[method] : undefined;
+      return [method, (Array.isArray(rows) ? rows : []).map(([value, from, to]) => ({ value, from, to }))];
     }),
   );
 }
