@@ -22,5 +22,5 @@ export default defineConfig({
     // The map library is one file of 1 MB by itself; `npm run size` holds the budgets.
     chunkSizeWarningLimit: 1200,
   },
-  test: { include: ["tests/**/*.test.ts"], environment: "node" },
+  test: { include: ["tests/**/*.test.ts"], environment: "node", reporters: ["dot"] },
 });

@@ -2,22 +2,11 @@
  * The city's clock: the server's own `now` where an answer has one, else the newest `observedAt` seen.
  * In the demo it runs faster than ours; between two answers it is carried on at the pace that was seen.
  */
-
-interface Sample {
-  here: number;
-  there: number;
-}
+import { paceOf, type Sample } from "./pace";
 
 /** Samples older than this say nothing about the pace. */
 const PACE_WINDOW_MS = 20_000;
 const LIVE_WITHIN_MS = 120_000;
-
-/** How many milliseconds pass there in one of ours; 1 until two samples are known. */
-export function paceOf(samples: readonly Sample[]): number {
-  const [first, last] = [samples[0], samples.at(-1)];
-  if (!first || !last || last.here - first.here < 1_000) return 1;
-  return Math.max(0, (last.there - first.there) / (last.here - first.here));
-}
 
 class Clock {
   #samples: Sample[] = [];

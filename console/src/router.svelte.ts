@@ -1,26 +1,7 @@
-/** Addresses below /console and the browser's history. */
-export const PAGES = ["start", "now", "operations", "explore", "audit", "health", "sign-in"] as const;
-export type Page = (typeof PAGES)[number];
+/** The browser's history. */
+import { path, readPlace, type Place } from "./places";
 
-export interface Place {
-  page: Page | undefined;
-  /** What stands behind the page's name: an id, decoded. */
-  rest: string;
-  query: URLSearchParams;
-}
-
-export function readPlace(pathname: string, search: string): Place {
-  const [root = "", name = "", ...rest] = pathname.replace(/^\//, "").split("/");
-  const query = new URLSearchParams(search);
-  if (root === "" || (root === "console" && name === "")) return { page: "now", rest: "", query };
-  const page = root === "console" ? PAGES.find((known) => known === name) : undefined;
-  return { page, rest: decodeURIComponent(rest.join("/")), query };
-}
-
-export function path(page: Page, rest = "", query: Record<string, string> = {}): string {
-  const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "")).toString();
-  return `/console/${page}${rest ? `/${encodeURIComponent(rest)}` : ""}${asked ? `?${asked}` : ""}`;
-}
+export { path, type Page } from "./places";
 
 const here = (): Place => readPlace(location.pathname, location.search);
 

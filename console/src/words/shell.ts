@@ -36,7 +36,7 @@ export const shell = {
     en: "Needed for data about persons and behaviour; it stands in the trail.",
     ja: "個人・行動に関するデータに必要です。監査記録に残ります。",
   },
-  context: { en: "@context (URL)", ja: "@context（URL）" },
+  context: { en: "Vocabulary (URL of an @context)", ja: "語彙（@context の URL）" },
   contextHelp: { en: "Names of types and attributes. Empty: the core context.", ja: "型と属性の名前。空欄ならコアコンテキスト。" },
   apply: { en: "Apply", ja: "適用" },
   applied: { en: "Applied. Pages ask again with it.", ja: "適用しました。次の問い合わせから使います。" },
