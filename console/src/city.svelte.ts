@@ -7,8 +7,8 @@ import { poll } from "./poll";
 import type { Language } from "./words/words";
 
 export type Health = "asking" | "ready" | "not-ready" | "no-answer";
-/** In the name of the demo's things; the badge says it already. */
-const SIMULATED_SUFFIX = /\s*[（(](模擬|simulated)[)）]\s*$/;
+/** Without what stands in the name of many of the demo's things: the badge above all pages says it. */
+export const withoutMark = (name: string): string => name.replace(/\s*[（(](模擬|simulated)[)）]\s*$/, "");
 
 export function townOf(areas: Entity[]): Entity | undefined {
   const isTown = (area: Entity): boolean => area["category"] === "town" || area["category"] === "city";
@@ -23,7 +23,7 @@ class City {
   needsToken = $state(false);
 
   nameIn(language: Language): string {
-    return inLanguage(this.name, language).replace(SIMULATED_SUFFIX, "");
+    return withoutMark(inLanguage(this.name, language));
   }
 
   watch(): () => void {

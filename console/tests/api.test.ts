@@ -86,7 +86,7 @@ describe("questions to NGSI-LD", () => {
       coordinates: "[142.5,34.2]", options: "keyValues", limit: "5", count: "true",
     });
     expect(entitiesAddress({ type: "A" })).toBe("/ngsi-ld/v1/entities?type=A");
-    expect(entitiesAddress({ limit: 0 })).toBe("/ngsi-ld/v1/entities?limit=0");
+    expect(entitiesAddress({ limit: 0 })).toBe("/ngsi-ld/v1/entities?local=true&limit=0");
     const within = new URL(entitiesAddress({ type: "A", within: [1, 2, 3, 4] }), "http://x").searchParams;
     expect(within.get("coordinates")).toBe("[[[1,2],[3,2],[3,4],[1,4],[1,2]]]");
   });

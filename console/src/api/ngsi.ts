@@ -40,6 +40,8 @@ export function entitiesAddress(query: EntityQuery): string {
     set("geometry", "Polygon");
     set("coordinates", JSON.stringify([[[west, south], [east, south], [east, north], [west, north], [west, south]]]));
   }
+  // Without any condition the standard asks for a sign that everything is meant.
+  if (asked.size === 0) set("local", "true");
   set("at", query.at);
   set("options", query.simplified ? "keyValues" : undefined);
   set("limit", query.limit === undefined ? undefined : String(query.limit));

@@ -1,6 +1,6 @@
 /** Entities as the map draws them: geometry, and beside the id only what decides colour, height and label. */
 import type { Feature, Geometry } from "geojson";
-import { geometryOf, nameOf, typeOf, type Entity, type Json } from "../api/entity";
+import { geometryOf, middleOf, nameOf, typeOf, type Entity, type Json } from "../api/entity";
 import { number } from "../format";
 import type { Language } from "../words/words";
 import type { Layer } from "./layers";
@@ -90,4 +90,12 @@ export function featureOf(layer: Layer, entity: Entity, language: Language): Fea
 
 export function featuresOf(layer: Layer, entities: readonly Entity[], language: Language): Feature<Geometry, Drawn>[] {
   return entities.map((entity) => featureOf(layer, entity, language)).filter((feature) => feature !== undefined);
+}
+
+/** Names stand at a point: an area that is cut into tiles would bear its name in each of them. */
+export function namesOf(features: readonly Feature<Geometry, Drawn>[]): Feature<Geometry, Drawn>[] {
+  return features.flatMap((feature) => {
+    const middle = feature.properties.label ? middleOf(feature.geometry) : undefined;
+    return middle ? [{ ...feature, geometry: { type: "Point", coordinates: middle } }] : [];
+  });
 }

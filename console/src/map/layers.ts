@@ -35,6 +35,10 @@ export const LIVE: ReadonlySet<Layer> = new Set<Layer>(["parking", "weather", "g
 /** Many and slow: asked again less often. */
 export const SLOW: ReadonlySet<Layer> = new Set<Layer>(["meters", "others"]);
 export const GROUND: readonly Layer[] = LAYERS.filter((layer) => !LIVE.has(layer) && !SLOW.has(layer));
+/** The list of things in view begins with what most people look for. */
+export const LISTED: readonly Layer[] = [
+  "gauges", "weather", "parking", "shelters", "vehicles", "others", "lines", "meters", "buildings", "roads", "water", "areas",
+];
 /** What the list of things in view leaves out until somebody searches: ground that is everywhere. */
 export const EVERYWHERE: ReadonlySet<Layer> = new Set<Layer>(["areas", "water", "roads", "buildings"]);
 export const HIDDEN_AT_FIRST: ReadonlySet<Layer> = new Set<Layer>(["meters"]);

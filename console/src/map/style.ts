@@ -4,7 +4,9 @@ import type { Palette } from "./palette";
 import { LAYERS, type Layer } from "./layers";
 
 const NOTHING = { type: "FeatureCollection" as const, features: [] };
-const FONT = ["sans-serif"];
+/** Drawn in the browser from the page's own fonts; the name only says how heavy. */
+const FONT = ["Medium"];
+const VALUE_FONT = ["Bold"];
 /** Metres of width stay metres when one zooms. */
 const widening = (at12: number, at17: number): ExpressionSpecification => [
   "interpolate", ["exponential", 1.6], ["zoom"], 12, at12, 17, at17,
@@ -53,10 +55,10 @@ const dot = (layer: Layer, colour: string | ExpressionSpecification, halo: strin
 const pill = (layer: Layer, colour: string | ExpressionSpecification, halo: string): LayerSpecification => ({
   id: layer, type: "symbol", source: layer,
   layout: {
-    "text-field": ["get", "label"], "text-font": FONT, "text-size": 13, "text-offset": [0, -1.1],
-    "text-allow-overlap": true, "text-ignore-placement": true,
+    "text-field": ["get", "label"], "text-font": VALUE_FONT, "text-size": 14, "text-offset": [0, -1.1],
+    "text-allow-overlap": true,
   },
-  paint: { "text-color": colour, "text-halo-color": halo, "text-halo-width": 2 },
+  paint: { "text-color": colour, "text-halo-color": halo, "text-halo-width": 2.4 },
 });
 
 function things(colour: Palette): LayerSpecification[] {
@@ -68,6 +70,15 @@ function things(colour: Palette): LayerSpecification[] {
     pill(layer, paint, colour.halo),
   ];
   return [
+    // Below the things, so that a name makes way for a value.
+    {
+      id: "names", type: "symbol", source: "names", maxzoom: 15.5,
+      layout: {
+        "text-field": ["get", "label"], "text-font": FONT, "text-size": 14, "text-letter-spacing": 0.08, "text-padding": 4,
+        "text-variable-anchor": ["center", "top", "bottom", "left", "right"], "text-radial-offset": 0.8, "text-justify": "auto",
+      },
+      paint: { "text-color": colour.ink, "text-halo-color": colour.halo, "text-halo-width": 2 },
+    },
     stops,
     dot("meters", colour.meter, colour.halo, 3),
     dot("shelters", colour.shelter, colour.halo, 5),
@@ -79,15 +90,10 @@ function things(colour: Palette): LayerSpecification[] {
     {
       id: "vehicles", type: "symbol", source: "vehicles",
       layout: {
-        "icon-image": "bus", "icon-rotate": ["get", "heading"], "icon-rotation-alignment": "map", "icon-allow-overlap": true,
-        "icon-ignore-placement": true, "icon-size": ["interpolate", ["linear"], ["zoom"], 12, 0.6, 16, 1.1],
+        "icon-image": "bus", "icon-rotate": ["get", "heading"], "icon-rotation-alignment": "map", "icon-pitch-alignment": "viewport", "icon-allow-overlap": true,
+        "icon-ignore-placement": true, "icon-size": ["interpolate", ["linear"], ["zoom"], 12, 0.75, 16, 1.1],
       },
       paint: { "icon-opacity": ["case", ["get", "parked"], 0.45, 1] },
-    },
-    {
-      id: "names", type: "symbol", source: "areas", maxzoom: 15.5,
-      layout: { "text-field": ["get", "label"], "text-font": FONT, "text-size": 14, "text-letter-spacing": 0.08 },
-      paint: { "text-color": colour.ink, "text-halo-color": colour.halo, "text-halo-width": 1.8, "text-opacity": 0.85 },
     },
     {
       id: "shelter-names", type: "symbol", source: "shelters", minzoom: 15,
@@ -102,7 +108,7 @@ function things(colour: Palette): LayerSpecification[] {
 }
 
 export function styleOf(colour: Palette): StyleSpecification {
-  const sources = Object.fromEntries([...LAYERS, "chosen"].map((id) => [id, { type: "geojson" as const, data: NOTHING }]));
+  const sources = Object.fromEntries([...LAYERS, "names", "chosen"].map((id) => [id, { type: "geojson" as const, data: NOTHING }]));
   return {
     version: 8,
     sources,

@@ -21,6 +21,7 @@ export const health = {
   history: { en: (count: string) => `history ${count}`, ja: (count: string) => `履歴 ${count}` },
   silent: { en: "Silent sensors", ja: "応答のないセンサー" },
   noSilent: { en: (count: string) => `All ${count} series judged report as usual.`, ja: (count: string) => `判定した ${count} 系列はすべて通常どおりです。` },
+  noneJudged: { en: "No sensor has reported long enough to be judged.", ja: "判定できるだけの記録がまだありません。" },
   sensor: { en: "Sensor", ja: "センサー" },
   lastReading: { en: "Last reading", ja: "最終受信" },
   silentFor: { en: "Silent for", ja: "無応答の時間" },

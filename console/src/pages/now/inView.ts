@@ -1,6 +1,6 @@
 /** The things in view as a list: the map for whoever does not use the map. */
 import { geometryOf, middleOf, nameOf, typeOf, type Entity } from "../../api/entity";
-import { EVERYWHERE, LAYERS, type Layer } from "../../map/layers";
+import { EVERYWHERE, LISTED, type Layer } from "../../map/layers";
 import { typeName } from "../../words/names";
 import type { Language } from "../../words/words";
 import type { Bounds } from "./model.svelte";
@@ -28,7 +28,7 @@ export function listInView(
   language: Language,
 ): Listed[] {
   const words = sought.trim().toLocaleLowerCase();
-  const asked = [...LAYERS].reverse().filter((layer) => !hidden.has(layer) && (words !== "" || !EVERYWHERE.has(layer)));
+  const asked = LISTED.filter((layer) => !hidden.has(layer) && (words !== "" || !EVERYWHERE.has(layer)));
   return asked.flatMap((layer) =>
     (layers[layer] ?? [])
       .filter((entity) => !bounds || isWithin(entity, bounds))
