@@ -1,5 +1,6 @@
 /** Numbers, times and files as people read them. */
 import type { Json } from "./api/entity";
+import { valueName } from "./words/names";
 import type { Language } from "./words/words";
 
 const LOCALE: Record<Language, string> = { en: "en-GB", ja: "ja-JP" };
@@ -18,6 +19,10 @@ export function time(at: string, language: Language): string {
     minute: "2-digit",
     hour12: false,
   }).format(when);
+}
+
+export function clockTime(at: string, language: Language): string {
+  return new Intl.DateTimeFormat(LOCALE[language], { hour: "2-digit", minute: "2-digit", hour12: false }).format(new Date(at));
 }
 
 export function fullTime(at: string, language: Language): string {
@@ -47,14 +52,19 @@ export function bytes(size: number, language: Language): string {
   return `${number(size / scale, language, 1)} ${unit}`;
 }
 
-/** One line for a value of any form. */
-export function plain(value: Json, language: Language): string {
+/** One line for a value of any form, as it stands. */
+export function raw(value: Json, language: Language): string {
   if (value === null) return "–";
   if (typeof value === "number") return number(value, language);
   if (typeof value === "string") return value;
-  if (typeof value === "boolean") return String(value);
-  if (Array.isArray(value) && value.every((item) => typeof item !== "object")) return value.join(", ");
   return JSON.stringify(value);
+}
+
+/** The same for a person: values of known lists in their words. */
+export function plain(value: Json, language: Language): string {
+  if (typeof value === "string" || typeof value === "boolean") return valueName(String(value), language);
+  if (Array.isArray(value) && value.every((item) => typeof item !== "object")) return value.map((item) => plain(item, language)).join(", ");
+  return raw(value, language);
 }
 
 /** RFC 4180. */

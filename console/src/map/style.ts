@@ -102,7 +102,7 @@ function things(colour: Palette): LayerSpecification[] {
     },
     {
       id: "chosen", type: "circle", source: "chosen",
-      paint: { "circle-radius": 14, "circle-color": "transparent", "circle-stroke-color": colour.chosen, "circle-stroke-width": 3 },
+      paint: { "circle-radius": 11, "circle-color": "transparent", "circle-stroke-color": colour.chosen, "circle-stroke-width": 3 },
     },
   ];
 }

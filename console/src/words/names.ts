@@ -79,6 +79,36 @@ const ATTRIBUTES: Names = {
   windSpeed: { en: "Wind", ja: "風速" },
 };
 
+/** Values of lists that the common models share. */
+const VALUES: Names = {
+  normal: { en: "normal", ja: "平常" },
+  standbyLevel: { en: "standby", ja: "水防団待機" },
+  cautionLevel: { en: "caution", ja: "氾濫注意" },
+  evacuationLevel: { en: "evacuation", ja: "避難判断" },
+  dangerLevel: { en: "danger", ja: "氾濫危険" },
+  onRoute: { en: "in service", ja: "運行中" },
+  parked: { en: "parked", ja: "車庫" },
+  bus: { en: "bus", ja: "バス" },
+  house: { en: "house", ja: "戸建住宅" },
+  apartments: { en: "apartments", ja: "集合住宅" },
+  retail: { en: "retail", ja: "店舗" },
+  office: { en: "office", ja: "事務所" },
+  industrial: { en: "industrial", ja: "工場" },
+  school: { en: "school", ja: "学校" },
+  hospital: { en: "hospital", ja: "病院" },
+  town: { en: "town", ja: "町" },
+  Electricity: { en: "electricity", ja: "電気" },
+  Water: { en: "water", ja: "水道" },
+  flood: { en: "flood", ja: "洪水" },
+  tsunami: { en: "tsunami", ja: "津波" },
+  earthquake: { en: "earthquake", ja: "地震" },
+  landslide: { en: "landslide", ja: "土砂災害" },
+  open: { en: "open", ja: "開" },
+  closed: { en: "closed", ja: "閉" },
+  true: { en: "yes", ja: "はい" },
+  false: { en: "no", ja: "いいえ" },
+};
+
 /** UN/CEFACT Recommendation 20. C62 is "one": no unit. */
 const UNITS: Record<string, string> = {
   A97: "hPa", C62: "", CEL: "°C", CMT: "cm", DD: "°", H67: "mm/h", KMH: "km/h", KMT: "km", KWH: "kWh",
@@ -88,8 +118,8 @@ const UNITS: Record<string, string> = {
 export const typeName = (type: string, language: Language): string => TYPES[type]?.[language] ?? shortName(type);
 export const attributeName = (name: string, language: Language): string =>
   ATTRIBUTES[name]?.[language] ?? shortName(name);
+export const valueName = (value: string, language: Language): string => VALUES[value]?.[language] ?? value;
 export const unitName = (code: string): string => UNITS[code] ?? code;
-export const hasTypeName = (type: string): boolean => type in TYPES;
 
 /** Of a full name only what stands behind the last `/` or `#`. */
 const shortName = (name: string): string => name.split(/[/#]/).at(-1) ?? name;

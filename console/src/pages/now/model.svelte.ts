@@ -29,6 +29,17 @@ export interface Partly {
 const newestOf = (entities: readonly Entity[]): string =>
   entities.flatMap(attributesOf).reduce((newest, { observedAt }) => (observedAt > newest ? observedAt : newest), "");
 
+/** What names and places a thing is often written after its first readings: where the past lacks it, that of now stands. */
+const STANDING = ["name", "location", "totalSpotNumber", "standbyLevel", "cautionLevel", "evacuationLevel", "dangerLevel"];
+
+export function placedAsNow(past: Entity, now: Entity | undefined): Entity {
+  const missing = STANDING.flatMap((name) => {
+    const value = past[name] === undefined ? now?.[name] : undefined;
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...past, ...Object.fromEntries(missing) };
+}
+
 export class Model {
   layers = $state.raw<Partial<Record<Layer, Entity[]>>>({});
   partly = $state.raw<Partly[]>([]);
@@ -40,6 +51,8 @@ export class Model {
   readonly tracks = new Tracks();
 
   #types = new Map<Layer, string[]>();
+  /** The last state of now, by id. */
+  #now = new Map<string, Entity>();
   #large: { layer: Layer; type: string }[] = [];
   #bounds: Bounds | undefined;
   #stop: (() => void)[] = [];
@@ -168,7 +181,9 @@ export class Model {
   #sort(layers: ReadonlySet<Layer>, entities: Entity[]): void {
     const sorted = { ...this.layers };
     for (const layer of layers) sorted[layer] = [];
-    for (const entity of entities) {
+    for (const found of entities) {
+      const entity = this.at === undefined ? found : placedAsNow(found, this.#now.get(found.id));
+      if (this.at === undefined) this.#now.set(found.id, found);
       const types = Array.isArray(entity.type) ? entity.type : [entity.type];
       const layer = types.map(layerOf).find((found) => found && layers.has(found));
       if (layer) sorted[layer]?.push(entity);
