@@ -48,8 +48,8 @@ export function loop() {
     told.decisions.push({ id, verdict, by: "local-operator", reason: body.reason, at: now(), proposes: body.proposes ?? one.proposes });
     told.timeline.push({ at: now(), what: `Decided: ${verdict}${body.reason ? `: ${body.reason}` : ""}`, by: "local-operator", id });
     if (verdict !== "reject") {
-      for (const proposal of body.proposes ?? one.proposes) {
-        const command = { id: `urn:ngsi-ld:Command:${one.id.at(-1)}`, ...proposal, status: "sent", decision: id, issuedAt: now(), expiresAt: "2026-07-01T09:30:00Z", attempts: 1 };
+      for (const [index, proposal] of (body.proposes ?? one.proposes).entries()) {
+        const command = { id: `urn:ngsi-ld:Command:${one.id.at(-1)}-${index}`, ...proposal, status: "sent", decision: id, issuedAt: now(), expiresAt: "2026-07-01T09:30:00Z", attempts: 1 };
         commands.push(command);
         told.commands.push(command);
       }
