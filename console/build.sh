@@ -10,4 +10,4 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
   echo "$wanted" > "$stamp"
 fi
 echo "Building the console into console/dist (some ten seconds) …"
-npm run --silent build -- --logLevel warn
+npm run --silent build

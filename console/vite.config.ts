@@ -21,6 +21,7 @@ export default defineConfig({
     manifest: true,
     // The map library is one file of 1 MB by itself; `npm run size` holds the budgets.
     chunkSizeWarningLimit: 1200,
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
   test: { include: ["tests/**/*.test.ts"], environment: "node", reporters: ["dot"] },
 });
