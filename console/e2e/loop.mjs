@@ -3,29 +3,34 @@
 
 const GATE = "urn:ngsi-ld:FloodGate:Minatomachi:North";
 const GAUGE = "urn:ngsi-ld:WaterObserved:Minatomachi:Upper";
-const now = () => "2026-07-01T09:00:00Z";
+/** As in the demo: a minute in a second, from where its own clock was. */
+const PACE = 60;
 
-function suggestion(number, what, minutes, more = {}) {
+const later = (base, minutes) => new Date(Date.parse(base) + minutes * 60_000).toISOString();
+
+function suggestion(base, number, what, minutes, more = {}) {
   return {
     id: `urn:ngsi-ld:Suggestion:${number}`, status: "open", what, why: "The river stands at 2.31 m, above 2.2 m.",
     rule: "flood-gate-north", about: GAUGE,
     proposes: [{ entity: GATE, attribute: "setPosition", value: "closed" }],
-    evidence: [{ entity: GAUGE, attribute: "waterLevel", value: 2.31, unitCode: "MTR", observedAt: "2026-07-01T08:58:00Z" }],
+    evidence: [{ entity: GAUGE, attribute: "waterLevel", value: 2.31, unitCode: "MTR", observedAt: later(base, -2) }],
     alternatives: ["Send somebody to look first"], expects: "The north bank stays dry for some three hours.",
     location: { type: "Point", coordinates: [142.5066679, 34.2233823] }, holds: true,
-    raisedAt: "2026-07-01T08:55:00Z", deadline: `2026-07-01T09:${minutes}:00Z`, approvalsNeeded: 1, approvals: 0, ...more,
+    raisedAt: later(base, -5), deadline: later(base, minutes), approvalsNeeded: 1, approvals: 0, ...more,
   };
 }
 
-export function loop() {
+export function loop(base) {
+  const began = Date.now();
+  const now = () => later(base, ((Date.now() - began) * PACE) / 60_000);
   const suggestions = [
-    suggestion(1, "Close the flood gate North", "08"),
-    suggestion(2, "Open the shelters of Hama Ward", "40", { approvalsNeeded: 2, approvals: 1, proposes: [{ entity: "urn:ngsi-ld:EvacuationShelter:Minatomachi:01", attribute: "status", value: "open" }, { entity: "urn:ngsi-ld:EvacuationShelter:Minatomachi:02", attribute: "capacity", value: 120 }] }),
-    suggestion(3, "Tell the buses of the Harbour Line to turn at the bridge", "55", { holds: false }),
+    suggestion(base, 1, "Close the flood gate North", 60 * 24),
+    suggestion(base, 2, "Open the shelters of Hama Ward", 60 * 30, { approvalsNeeded: 2, approvals: 1, proposes: [{ entity: "urn:ngsi-ld:EvacuationShelter:Minatomachi:01", attribute: "status", value: "open" }, { entity: "urn:ngsi-ld:EvacuationShelter:Minatomachi:02", attribute: "capacity", value: 120 }] }),
+    suggestion(base, 3, "Tell the buses of the Harbour Line to turn at the bridge", 60 * 40, { holds: false }),
   ];
   const records = new Map();
   const commands = [
-    { id: "urn:ngsi-ld:Command:9", entity: GATE, attribute: "setPosition", value: "open", status: "unknown", decision: "urn:ngsi-ld:Decision:9", issuedAt: "2026-07-01T07:10:00Z", expiresAt: "2026-07-01T07:20:00Z", attempts: 1, note: "The connection broke after it was sent." },
+    { id: "urn:ngsi-ld:Command:9", entity: GATE, attribute: "setPosition", value: "open", status: "unknown", decision: "urn:ngsi-ld:Decision:9", issuedAt: later(base, -110), expiresAt: later(base, -100), attempts: 1, note: "The connection broke after it was sent." },
   ];
 
   function record(one) {
@@ -49,7 +54,7 @@ export function loop() {
     told.timeline.push({ at: now(), what: `Decided: ${verdict}${body.reason ? `: ${body.reason}` : ""}`, by: "local-operator", id });
     if (verdict !== "reject") {
       for (const [index, proposal] of (body.proposes ?? one.proposes).entries()) {
-        const command = { id: `urn:ngsi-ld:Command:${one.id.at(-1)}-${index}`, ...proposal, status: "sent", decision: id, issuedAt: now(), expiresAt: "2026-07-01T09:30:00Z", attempts: 1 };
+        const command = { id: `urn:ngsi-ld:Command:${one.id.at(-1)}-${index}`, ...proposal, status: "sent", decision: id, issuedAt: now(), expiresAt: later(now(), 30), attempts: 1 };
         commands.push(command);
         told.commands.push(command);
       }

@@ -41,6 +41,13 @@ async function bodyOf(incoming) {
   return text ? JSON.parse(text) : {};
 }
 
+/** The city's clock, from its newest reading. */
+async function clockOf(url) {
+  const answer = await fetch(`${url}/ngsi-ld/v1/entities?type=WaterObserved&attrs=waterLevel`).catch(() => undefined);
+  const times = answer?.ok ? (await answer.json()).map((one) => one.waterLevel?.observedAt ?? "") : [];
+  return times.sort().at(-1) || new Date().toISOString();
+}
+
 /** Whether the server decides about suggestions itself. */
 async function hasLoop(url) {
   const answer = await fetch(`${url}/ops/v1/suggestions`).catch(() => undefined);
@@ -50,7 +57,7 @@ async function hasLoop(url) {
 /** Starts on a free port of loopback and answers its address. */
 export async function start(url) {
   const target = new URL(url);
-  const standIn = (await hasLoop(url)) ? undefined : loop();
+  const standIn = (await hasLoop(url)) ? undefined : loop(await clockOf(url));
   if (standIn) console.log("The server has no door for suggestions: a stand-in of these tests answers there.");
   const server = createServer((incoming, response) => {
     const { pathname } = new URL(incoming.url ?? "/", "http://console");

@@ -3,6 +3,7 @@ import { attributesOf, inLanguage, lastPart, middleOf, nameOf, type Entity } fro
 import type { Suggestion } from "../src/api/ops";
 import { paceOf } from "../src/pace";
 import { csv, duration, plain } from "../src/format";
+import { homeOf, shrunk } from "../src/map/bounds";
 import { featureOf, gaugeLevel } from "../src/map/features";
 import { layerOf } from "../src/map/layers";
 import { placeOn, Tracks } from "../src/map/tracks";
@@ -78,6 +79,22 @@ describe("the map", () => {
     expect([tracks.placeOf("bus", 100)?.lon, tracks.placeOf("bus", 150)?.lon, tracks.placeOf("bus", 900)?.lon]).toEqual([2, 3, 4]);
     expect([tracks.isMoving(150), tracks.isMoving(201), tracks.knownUntil]).toEqual([true, false, 4000]);
     expect(tracks.placeOf("other", 0)).toBeUndefined();
+  });
+
+  it("looks at the city, not at the island or the prefecture around it", () => {
+    const place = (lon: number, lat: number): Entity => ({ id: "x", type: "A", location: { type: "Point", coordinates: [lon, lat] } });
+    const area = (west: number, south: number, east: number, north: number): Entity => ({ id: "a", type: "B", location: { type: "Polygon", coordinates: [[[west, south], [east, south], [east, north], [west, south]]] } });
+    const buildings = [...Array.from({ length: 200 }, (_, index) => place(139.7 + index / 1000, 35.6 + index / 2000)), place(142.2, 27.1)];
+    const home = homeOf({ buildings, areas: [area(139.6, 35.5, 142.3, 27)] });
+    expect(home?.map((edge) => edge.toFixed(2))).toEqual(["139.70", "35.60", "139.90", "35.70"]);
+    expect(homeOf({ buildings, areas: [area(139.69, 35.59, 139.92, 35.72)] })).toEqual([139.69, 35.59, 139.92, 35.72]);
+    expect([homeOf({}), homeOf({ areas: [area(1, 2, 3, 4)] })]).toEqual([undefined, [1, 2, 3, 4]]);
+  });
+
+  it("asks for no more than can be drawn, around where one looks", () => {
+    expect(shrunk([0, 0, 8, 4], 12_000, 3_000, [4, 2])).toEqual([2, 1, 6, 3]);
+    expect(shrunk([0, 0, 8, 4], 12_000, 3_000, [2, 0])).toEqual([1, 0, 5, 2]);
+    expect(shrunk([0, 0, 8, 4], 10, 3_000, [4, 2])).toEqual([0, 0, 8, 4]);
   });
 
   it("lists what is in view, and the ground only when it is sought", () => {

@@ -60,7 +60,7 @@ function labelOf(layer: Layer, entity: Entity, name: string, language: Language)
   switch (layer) {
     case "areas": return valueOf(entity, "category") === "town" ? "" : name;
     case "parking": return value("availableSpotNumber", "", 0);
-    case "weather": return value("temperature", "°C", 1) || name;
+    case "weather": return value("temperature", "°C", 1);
     case "gauges": return value("waterLevel", " m", 2);
     case "vehicles": return "";
     default: return entity["name"] === undefined ? "" : name;

@@ -56,7 +56,6 @@ const pill = (layer: Layer, colour: string | ExpressionSpecification, halo: stri
   id: layer, type: "symbol", source: layer,
   layout: {
     "text-field": ["get", "label"], "text-font": VALUE_FONT, "text-size": 14, "text-offset": [0, -1.1],
-    "text-allow-overlap": true,
   },
   paint: { "text-color": colour, "text-halo-color": halo, "text-halo-width": 2.4 },
 });

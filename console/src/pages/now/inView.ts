@@ -1,9 +1,9 @@
 /** The things in view as a list: the map for whoever does not use the map. */
 import { geometryOf, middleOf, nameOf, typeOf, type Entity } from "../../api/entity";
+import type { Bounds } from "../../map/bounds";
 import { EVERYWHERE, LISTED, type Layer } from "../../map/layers";
 import { typeName } from "../../words/names";
 import type { Language } from "../../words/words";
-import type { Bounds } from "./model.svelte";
 
 export interface Listed {
   id: string;
