@@ -62,6 +62,8 @@ export class Model {
   failure = $state.raw<unknown>(undefined);
   /** The last answer of what lives is missing. */
   isLost = $state(false);
+  /** Too large to be drawn whole. */
+  isLarge = $state(false);
   at = $state<string | undefined>(undefined);
   readonly tracks = new Tracks();
 
@@ -152,6 +154,7 @@ export class Model {
       const pace = count > WHOLE_MAX ? "by-view" : usual === "live" && count > LIVE_MAX ? "slow" : usual;
       kinds.push({ name, layer, pace });
     }
+    this.isLarge = kinds.some(({ pace }) => pace === "by-view");
     this.#kinds = kinds.sort((a, b) => LAYERS.indexOf(a.layer) - LAYERS.indexOf(b.layer));
   }
 
