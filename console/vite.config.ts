@@ -23,5 +23,5 @@ export default defineConfig({
     chunkSizeWarningLimit: 1200,
     rolldownOptions: { checks: { pluginTimings: false } },
   },
-  test: { include: ["tests/**/*.test.ts"], environment: "node", reporters: ["dot"] },
+  test: { include: ["tests/**/*.test.ts"], environment: "node", reporters: [["default", { summary: false }]] },
 });

@@ -53,7 +53,7 @@ test("a thing shows values with unit and age, its last day, and what it is linke
   await expect(panel.locator("dd").first()).toContainText(/[\d.]+ m.*(just now|ago)/);
   await expect(panel.getByRole("img", { name: /Water level: lowest/ }).locator("canvas")).toBeVisible();
   await expect(panel.getByText(/^curl -s/)).toBeVisible();
-  await panel.getByRole("link", { name: "Minatomachi:Minato" }).click();
+  await panel.getByRole("link", { name: "Minato River" }).click();
   await expect(page.getByRole("heading", { name: "Minato River" })).toBeVisible();
 });
 

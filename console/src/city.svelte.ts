@@ -1,7 +1,8 @@
 /** What the shell knows of the city: does the server answer, how is the town called, is it simulated. */
-import { ask, askJson, Problem } from "./api/http";
+import { ask, Problem } from "./api/http";
 import { inLanguage, type Entity, type Json } from "./api/entity";
 import { queryEntities } from "./api/ngsi";
+import { listSuggestions } from "./api/ops";
 import { clock } from "./clock.svelte";
 import { poll } from "./poll";
 import type { Language } from "./words/words";
@@ -19,8 +20,12 @@ class City {
   health = $state<Health>("asking");
   name = $state.raw<Json>(null);
   isSimulated = $state(false);
+  /** Suggestions that wait for a decision; undefined where they may not be seen. */
+  waiting = $state<number | undefined>(undefined);
   /** The server wants to know who asks. */
   needsToken = $state(false);
+
+  #hasLoop = false;
 
   nameIn(language: Language): string {
     return withoutMark(inLanguage(this.name, language));
@@ -29,7 +34,9 @@ class City {
   watch(): () => void {
     return poll(15_000, async (signal) => {
       await this.#look(signal);
-      if (this.health === "ready" && this.name === null) await this.introduce(signal);
+      if (this.health !== "ready") return;
+      if (this.name === null) await this.introduce(signal);
+      if (this.#hasLoop) await this.#askLoop(signal);
     });
   }
 
@@ -45,7 +52,8 @@ class City {
       if (error instanceof Problem) this.needsToken = error.status === 401;
       return;
     }
-    await this.#askTime(signal);
+    this.#hasLoop = true;
+    await this.#askLoop(signal);
   }
 
   async #look(signal: AbortSignal): Promise<void> {
@@ -57,11 +65,15 @@ class City {
     }
   }
 
-  async #askTime(signal?: AbortSignal): Promise<void> {
+  async #askLoop(signal?: AbortSignal): Promise<void> {
     try {
-      clock.observe((await askJson<{ now: string }>("/ops/v1/suggestions?limit=1", { signal })).now);
-    } catch {
-      // Without the loop's door, readings tell the time.
+      const { suggestions, now } = await listSuggestions({ signal });
+      this.waiting = suggestions.filter(({ status }) => status === "open").length;
+      clock.observe(now);
+    } catch (error) {
+      this.waiting = undefined;
+      // A server without this door, or a caller without the right: not asked again until somebody else asks.
+      if (error instanceof Problem && error.status >= 400 && error.status < 500) this.#hasLoop = false;
     }
   }
 }

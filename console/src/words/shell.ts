@@ -40,6 +40,7 @@ export const shell = {
   contextHelp: { en: "Names of types and attributes. Empty: the core context.", ja: "型と属性の名前。空欄ならコアコンテキスト。" },
   apply: { en: "Apply", ja: "適用" },
   applied: { en: "Applied. Pages ask again with it.", ja: "適用しました。次の問い合わせから使います。" },
+  waiting: { en: (count: string) => `${count} suggestions wait`, ja: (count: string) => `判断待ち ${count} 件` },
   licences: { en: "Licences of others", ja: "使用ソフトウェアのライセンス" },
   signOut: { en: "Sign out", ja: "サインアウト" },
   signedOut: { en: "Signed out. The token is forgotten.", ja: "サインアウトしました。トークンは消去されました。" },
