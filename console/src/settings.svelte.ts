@@ -34,6 +34,11 @@ class Settings {
     localStorage.setItem("renkei.theme", theme);
   }
 
+  /** Plain values: the fields above stand on the class, where a spread does not find them. */
+  identity(): { token: string; tenant: string; purpose: string; context: string } {
+    return { token: this.token, tenant: this.tenant, purpose: this.purpose, context: this.context };
+  }
+
   /** An empty text forgets the value. */
   setForTab(name: "token" | "tenant" | "purpose" | "context", value: string): void {
     this[name] = value;
