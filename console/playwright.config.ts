@@ -3,7 +3,7 @@ import { defineConfig } from "@playwright/test";
 export default defineConfig({
   testDir: "e2e",
   testMatch: "*.spec.ts",
-  outputDir: "test-results",
+  outputDir: ".test-results",
   globalSetup: "./e2e/set-up.ts",
   // One browser at a time: the map is drawn without a graphics card.
   workers: 1,
