@@ -71,6 +71,7 @@ export class Model {
   #found = new Map<string, Entity[]>();
   /** The last state of now, by id. */
   #now = new Map<string, Entity>();
+  #trackedAt = 0;
   #look: [Bounds, readonly [number, number]] | undefined;
   #stop: (() => void)[] = [];
   #inView: AbortController | undefined;
@@ -216,6 +217,10 @@ export class Model {
     // Before the first answer: as far back as one answer reaches.
     const from = this.tracks.knownUntil ?? clock.told - LIVE_EVERY_MS * clock.pace;
     const asked = { type, attribute: "location", from: new Date(from).toISOString() };
-    this.tracks.add(await readings(asked, { signal }), Date.now(), LIVE_EVERY_MS);
+    const found = await readings(asked, { signal });
+    // Played for as long as the answers are apart, so that nothing stands still while the next one is awaited.
+    const [here, before] = [Date.now(), this.#trackedAt];
+    this.#trackedAt = here;
+    this.tracks.add(found, here, before ? Math.min(here - before, 3 * LIVE_EVERY_MS) : LIVE_EVERY_MS);
   }
 }
