@@ -1,0 +1,84 @@
+/** Against a server that wants to know who asks: `renkei serve` of RENKEI_BIN, with a folder of its own. */
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { expect, test as base, type Page } from "@playwright/test";
+import { start } from "./server.mjs";
+
+const BIN = process.env["RENKEI_BIN"] ?? "";
+const folder = mkdtempSync(join(tmpdir(), "renkei-console-"));
+let server: ChildProcess;
+let url = "";
+let consoleUrl = "";
+let stop = (): void => undefined;
+
+const test = base;
+test.skip(BIN === "", "RENKEI_BIN names no program to serve with");
+test.describe.configure({ mode: "serial" });
+
+function token(role: string): string {
+  const file = join(folder, "data", "keys", "operator.token");
+  return execFileSync(BIN, ["token", "create", "--url", url, "--token-file", file, "--role", role, "--label", role], { encoding: "utf8" }).trim();
+}
+
+async function signIn(page: Page, secret: string): Promise<void> {
+  await page.goto(`${consoleUrl}/console/sign-in`);
+  await page.getByLabel("Token", { exact: true }).fill(secret);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+}
+
+test.beforeAll(async () => {
+  server = spawn(BIN, ["serve", "--data", join(folder, "data"), "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "ignore"] });
+  if (!server.stdout) throw new Error("the server says nothing");
+  for await (const line of createInterface(server.stdout)) {
+    url = /^ready (\S+)/.exec(line)?.[1] ?? "";
+    if (url) break;
+  }
+  const own = await fetch(`${url}/console/now`);
+  const beside = own.headers.get("content-type")?.startsWith("text/html") ? undefined : await start(url);
+  consoleUrl = beside?.url ?? url;
+  stop = beside?.stop ?? stop;
+});
+
+test.afterAll(() => {
+  stop();
+  server.kill();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("whoever says nothing of themselves is asked to sign in", async ({ page }) => {
+  await page.goto(`${consoleUrl}/console/now`);
+  await expect(page.getByRole("alert")).toContainText("Sign in to see this.");
+  await page.getByRole("alert").getByRole("link", { name: "Sign in" }).click();
+  await expect(page.getByRole("heading", { name: "Sign in with a token" })).toBeVisible();
+});
+
+test("a token that the server does not know is told from one that may not read", async ({ page }) => {
+  await signIn(page, "rk_0123456789abcdef_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+  await expect(page.getByRole("alert").filter({ hasText: "does not know this token" })).toBeVisible();
+  await signIn(page, token("auditor"));
+  await expect(page).toHaveURL(/\/console\/start$/);
+  await page.goto(`${consoleUrl}/console/audit`);
+  await page.getByRole("button", { name: "Verify the trail" }).click();
+  await expect(page.locator('[data-verdict="good"]')).toBeVisible();
+  await page.goto(`${consoleUrl}/console/now`);
+  await expect(page.getByRole("alert")).toContainText("Your token does not allow this.");
+});
+
+test("a purpose that the token was not made for is told at the sign-in", async ({ page }) => {
+  const file = join(folder, "data", "keys", "operator.token");
+  const secret = execFileSync(BIN, ["token", "create", "--url", url, "--token-file", file, "--role", "operator", "--purpose", "care"], { encoding: "utf8" }).trim();
+  await page.goto(`${consoleUrl}/console/sign-in`);
+  await page.evaluate(() => sessionStorage.setItem("renkei.purpose", "curiosity"));
+  await signIn(page, secret);
+  await expect(page.getByRole("alert").filter({ hasText: "does not fit the tenant or purpose" })).toBeVisible();
+});
+
+test("an administrator of an empty city is told how to fill it", async ({ page }) => {
+  await signIn(page, token("administrator"));
+  await expect(page).toHaveURL(/\/console\/start$/);
+  await page.goto(`${consoleUrl}/console/now`);
+  await expect(page.getByText("renkei import", { exact: false })).toBeVisible();
+});

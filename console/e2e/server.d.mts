@@ -1,0 +1,1 @@
+export function start(url: string): Promise<{ url: string; stop: () => void }>;
