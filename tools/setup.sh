@@ -17,11 +17,14 @@ has() { command -v "$1" >/dev/null 2>&1; }
 packages=
 has cc || packages="$packages build-essential"
 [ -e /etc/ssl/certs/ca-certificates.crt ] || packages="$packages ca-certificates"
+# The console is built with it; in tests, the trail is verified by a program that shares no line with ours.
+has node || packages="$packages nodejs"
+has npm || packages="$packages npm"
 if [ "$wanted" = test ]; then
     has python3 || packages="$packages python3"
-    # The trail is verified by a program that shares no line with ours; certificates are made for the test.
-    has node || packages="$packages nodejs"
     has openssl || packages="$packages openssl"
+    # The console is looked at in a real browser.
+    has chromium || packages="$packages chromium"
 fi
 if [ -n "$packages" ]; then
     has apt-get || fail "please install:$packages (this machine has no apt-get)"

@@ -31,8 +31,15 @@ fi
 if cargo deny --version >/dev/null 2>&1; then
     $step "Licences and sources (seconds)" cargo deny --offline check licenses bans sources
 fi
+tools/console.sh
 # One build for all tests, the binary that the end-to-end tests drive included.
 $step "Building everything, once (the first time some 6 minutes)" cargo test --profile ci --locked --workspace --no-run --quiet
 $step "Tests" cargo test --profile ci --locked --workspace
+if [ -e console/dist/index.html ]; then
+    $step "The console, in a browser too (some 5 minutes)" console/test.sh
+else
+    echo "NOT CHECKED: the console (it was not built, see above)"
+    [ "${CI:-}" != true ] || exit 1
+fi
 echo
 echo "make test: green in $((($(date +%s) - begin) / 60)) min"

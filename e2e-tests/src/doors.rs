@@ -37,7 +37,7 @@ pub fn doors() -> Vec<Door> {
             add(cell.trim(), "/ngsi-ld/v1");
         }
     }
-    for own in ["ops.md", "trust.md", "audit.md"] {
+    for own in ["ops.md", "loop.md", "trust.md", "audit.md"] {
         page(own).lines().filter_map(|line| line.strip_prefix("## ")).for_each(|line| add(line, ""));
     }
     assert!(doors.len() >= 40, "the reference pages list only {} doors", doors.len());
@@ -55,6 +55,9 @@ pub fn fill(path: &str, word: &str, instance: &str) -> String {
         .replace("{instanceId}", instance)
         .replace("{tokenId}", word)
         .replace("{policyId}", word)
+        .replace("{suggestionId}", &format!("urn:renkei:suggestion:{word}"))
+        .replace("{commandId}", &format!("urn:renkei:command:{word}"))
+        .replace("{ruleId}", word)
 }
 
 /// A thing whose every part holds the word.
@@ -81,12 +84,37 @@ pub fn subscription(word: &str, url: &str) -> Value {
 }
 
 /// A body that fits the door, naming the word.
+/// A rule that names the word wherever a rule can.
+fn rule(word: &str) -> Value {
+    json!({
+        "name": format!("rule-{word}"), "watch": format!("Type-{word}"), "when": format!("attribute{word} > 1"),
+        "suggest": {"what": word, "why": word, "within": "PT1H"},
+    })
+}
+
+fn actuator(word: &str) -> Value {
+    json!({
+        "type": format!("Type-{word}"), "attribute": format!("attribute-{word}"), "endpoint": format!("http://127.0.0.1:9/?{word}"),
+    })
+}
+
+/// Whether a door stands open to everybody, since it shows nothing of any tenant.
+#[must_use]
+pub fn is_open(door: &Door) -> bool {
+    door.path.starts_with("/health") || door.path == "/metrics" || door.path.starts_with("/vocab")
+}
+
 pub fn body_for(door: &Door, word: &str) -> Option<Value> {
     let path = door.path.as_str();
-    if door.method == "GET" || door.method == "DELETE" || path.starts_with("/ops/") {
+    if door.method == "GET" || door.method == "DELETE" || path.starts_with("/ops/v1/s") || path.starts_with("/ops/v1/e")
+    {
         return None;
     }
     match path {
+        "/ops/v1/rules" => return Some(rule(word)),
+        "/ops/v1/actuators" => return Some(actuator(word)),
+        _ if path.ends_with("/revoke") => return Some(json!({"reason": word})),
+        _ if path.starts_with("/ops/v1/commands/") => return Some(json!({"outcome": "done", "reason": word})),
         "/trust/v1/tokens" => return Some(json!({"roles": ["public"], "label": word})),
         "/trust/v1/policies" => return Some(json!({"id": word, "words": format!("{word} may read Type-{word}")})),
         _ => {}

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use e2e_tests::doors::{Door, ask, body_for, doors, fill};
+use e2e_tests::doors::{Door, ask, body_for, doors, fill, is_open};
 use e2e_tests::{Answer, Client, ENTITIES, OPERATIONS, Server};
 use serde_json::{Value, json};
 
@@ -15,10 +15,6 @@ const WORD: &str = "nothing4e1";
 const INSTANCE: &str = "urn:ngsi-ld:Instance:1-0";
 
 /// The doors that are open to everybody and know no parameters.
-fn is_probe(door: &Door) -> bool {
-    door.path.starts_with("/health") || door.path == "/metrics"
-}
-
 fn takes_body(door: &Door) -> bool {
     body_for(door, WORD).is_some()
 }
@@ -91,7 +87,7 @@ fn who_is_not_known_or_may_not_is_told_so_at_every_door() {
     let public = nobody.token(made["token"].as_str().unwrap());
     let wrong = nobody.token(&format!("rk_{}{}", "0".repeat(16), "A".repeat(43)));
     let garbled = nobody.with_header("authorization", "Basic \u{7f}");
-    for door in all_doors().iter().filter(|door| !is_probe(door)) {
+    for door in all_doors().iter().filter(|door| !is_open(door)) {
         let (path, body) = (path_of(door), body_for(door, WORD));
         for (who, client) in [("nobody", &nobody), ("a wrong token", &wrong)] {
             assert_refused(&format!("{door:?} to {who}"), &ask(client, door, &path, body.as_ref()), 401);
@@ -120,7 +116,7 @@ fn what_is_not_there_and_what_is_written_wrongly_is_told_at_every_door() {
     for door in &all_doors() {
         let (path, body) = (path_of(door), body_for(door, WORD));
         let at = |how: &str| format!("{door:?} with {how}");
-        if is_probe(door) {
+        if is_open(door) {
             assert_refused(&at("another method"), &operator.request("PUT", &path).answer(), 405);
             continue;
         }

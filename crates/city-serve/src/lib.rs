@@ -10,6 +10,7 @@ mod backup;
 pub mod body;
 pub mod caller;
 pub mod city;
+pub mod console;
 pub mod control;
 mod doctor;
 pub mod doors;

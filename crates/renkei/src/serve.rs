@@ -244,6 +244,7 @@ pub fn doors(ready: &Ready, metering: &Metering) -> Vec<Operation<Arc<City>>> {
     operations.extend(city_serve::ops::operations());
     operations.extend(city_serve::control::operations());
     operations.extend(city_serve::vocabulary::operations());
+    operations.extend(city_serve::console::operations());
     operations.extend(city_serve::sql::operations());
     operations.extend(city_serve::trust::operations());
     operations.extend(city_serve::audit::operations());
