@@ -5,14 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test as base, type Page } from "@playwright/test";
-import { start } from "./server.mjs";
 
 const BIN = process.env["RENKEI_BIN"] ?? "";
 const folder = mkdtempSync(join(tmpdir(), "renkei-console-"));
 let server: ChildProcess;
 let url = "";
 let consoleUrl = "";
-let stop = (): void => undefined;
 
 const test = base;
 test.skip(BIN === "", "RENKEI_BIN names no program to serve with");
@@ -36,14 +34,10 @@ test.beforeAll(async () => {
     url = /^ready (\S+)/.exec(line)?.[1] ?? "";
     if (url) break;
   }
-  const own = await fetch(`${url}/console/now`);
-  const beside = own.headers.get("content-type")?.startsWith("text/html") ? undefined : await start(url);
-  consoleUrl = beside?.url ?? url;
-  stop = beside?.stop ?? stop;
+  consoleUrl = url;
 });
 
 test.afterAll(() => {
-  stop();
   server.kill();
   rmSync(folder, { recursive: true, force: true });
 });

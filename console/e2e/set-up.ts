@@ -1,18 +1,11 @@
-/** Finds the console: in the server of RENKEI_URL itself, else beside it (e2e/server.mjs). */
-import { start } from "./server.mjs";
-
-export default async function setUp(): Promise<(() => void) | undefined> {
+/** The console is looked at where its users do: in the server of RENKEI_URL, whose binary holds it. */
+export default async function setUp(): Promise<void> {
   const url = process.env["RENKEI_URL"];
   if (!url) throw new Error("RENKEI_URL says where a server runs: RENKEI_URL=http://127.0.0.1:8026 npm run e2e");
   const answer = await fetch(`${url}/console/now`).catch(() => undefined);
   if (!answer) throw new Error(`Nothing answers at ${url}. Start one: renkei demo`);
-  if (answer.headers.get("content-type")?.startsWith("text/html")) {
-    process.env["CONSOLE_URL"] = url;
-    console.log(`The console is served by ${url} itself.`);
-    return undefined;
+  if (!answer.headers.get("content-type")?.startsWith("text/html")) {
+    throw new Error(`The server at ${url} was built without the console: run console/build.sh, then cargo build.`);
   }
-  const beside = await start(url);
-  process.env["CONSOLE_URL"] = beside.url;
-  console.log(`The server does not hold the console: ${beside.url} serves dist/ beside it.`);
-  return beside.stop;
+  process.env["CONSOLE_URL"] = url;
 }

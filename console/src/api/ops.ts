@@ -76,7 +76,7 @@ export interface SuggestionRecord {
     to: string;
     basis?: string;
   }[];
-  timeline: { at: string; what: string; by: string; id: string }[];
+  timeline: { at: string; what: string; by: string | null; id: string; detail?: string | null }[];
 }
 
 export interface Rule {
@@ -87,7 +87,6 @@ export interface Rule {
   until?: string;
   says: string;
   owner?: string;
-  isOn: boolean;
   failure: string | null;
 }
 

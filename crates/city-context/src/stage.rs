@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use city_model::change::CAUSE_DEPTH_MAX;
-use city_model::{Applied, Cause, Change, Definition, DefinitionKind, EntityId, Permit, Rejected, TenantName, Time};
+use city_model::{Applied, Cause, Change, DefinitionKind, EntityId, Permit, Rejected, TenantName, Time};
 use city_store::codec::class_number;
-use city_store::record::{AlsoWrite, DefinitionChange, LIVE_BRANCH, RecordKind, Transition};
+use city_store::record::{AlsoWrite, LIVE_BRANCH, RecordKind, Transition};
 use city_store::{
     Clock, CommitError, Plan, Published, Record, Space, Stager, TermNo, Terms, Touched, View, ViewBatch,
     terms::TERMS_MAX,
@@ -15,7 +15,7 @@ use city_store::{
 use tokio::sync::oneshot;
 
 use crate::answers::{self, Results};
-use crate::commandable::{Commandable, may_be_moved, may_be_moved_in_the_past, may_be_written};
+use crate::commandable::{may_be_moved, may_be_moved_in_the_past, may_be_written};
 use crate::evaluate::{TouchedInstance, evaluate, stamp, subject};
 use crate::image::{Identity, Image, Parts, Stamp, encode_instance};
 use crate::images::Images;
@@ -23,6 +23,8 @@ use crate::may::{may_ask, may_bring_about, may_change_past, needs};
 use crate::project::project;
 use crate::tenant::{TENANTS_MAX, TenantSpace, Tenants};
 use crate::{Error, Standing};
+
+mod definitions;
 
 /// Most entities, past and present, in one tenant.
 pub const ENTITIES_MAX: usize = 1 << 28;
@@ -549,19 +551,6 @@ impl Staging<'_> {
         Ok(may_change_past(self.permit, change, id, stands)?)
     }
 
-    /// What may be commanded, as staged.
-    fn commandable(&self) -> Arc<Commandable> {
-        let mut commandable = Arc::clone(&self.order.space.commandable.read());
-        for ((kind, id), body) in &self.order.definitions {
-            match (kind, body) {
-                (DefinitionKind::Actuator, Some(_)) => Arc::make_mut(&mut commandable).learn(id),
-                (DefinitionKind::Actuator, None) => Arc::make_mut(&mut commandable).forget(id),
-                _ => {}
-            }
-        }
-        commandable
-    }
-
     /// The loop's own entities are never without a present, so what is known of that is enough here.
     fn leaves_the_loop_alone(
         &self,
@@ -688,67 +677,6 @@ impl Staging<'_> {
         let tenant = Arc::clone(&self.order.space);
         self.batch.moves.push(Move::Past { tenant, number, id: id.shared(), types: past_types });
         Ok(applied)
-    }
-
-    fn define(&mut self, definition: Definition, index: u32) -> Result<Applied, StageError> {
-        let Definition { kind, id, body, create } = definition;
-        let before = self.find_definition(kind, &id);
-        match (&before, create) {
-            (Some(_), true) => return Err(Rejected::DefinitionExists { what: kind.noun(), id }.into()),
-            (None, false) => return Err(Rejected::DefinitionNotFound { what: kind.noun(), id }.into()),
-            _ => {}
-        }
-        if before.is_none() && self.order.space.definitions.read().len() >= DEFINITIONS_MAX {
-            let advice = "Delete some that are no longer needed.";
-            return Err(Rejected::BoundReached {
-                what: "The number of definitions",
-                bound: DEFINITIONS_MAX as u64,
-                advice,
-            }
-            .into());
-        }
-        let after: Arc<[u8]> = body.into();
-        self.write_definition(kind, id, before, Some(after), index)
-    }
-
-    fn undefine(&mut self, kind: DefinitionKind, id: Box<str>, index: u32) -> Result<Applied, StageError> {
-        match self.find_definition(kind, &id) {
-            None => Err(Rejected::DefinitionNotFound { what: kind.noun(), id }.into()),
-            before => self.write_definition(kind, id, before, None, index),
-        }
-    }
-
-    fn find_definition(&self, kind: DefinitionKind, id: &str) -> Option<Arc<[u8]>> {
-        let key = (kind, Box::from(id));
-        match self.order.definitions.get(&key) {
-            Some(staged) => staged.clone(),
-            None => self.order.space.definitions.read().get(&key).cloned(),
-        }
-    }
-
-    fn write_definition(
-        &mut self,
-        kind: DefinitionKind,
-        id: Box<str>,
-        before: Option<Arc<[u8]>>,
-        after: Option<Arc<[u8]>>,
-        index: u32,
-    ) -> Result<Applied, StageError> {
-        let mut record = self.record(RecordKind::Definition, index);
-        let created = before.is_none();
-        let boxed = |body: &Arc<[u8]>| Box::from(&body[..]);
-        record.definition = Some(DefinitionChange {
-            kind,
-            id: id.clone(),
-            change: Transition { before: before.as_ref().map(boxed), after: after.as_ref().map(boxed) },
-        });
-        let seq = record.seq;
-        self.push(record, None);
-        let key = (kind, id);
-        self.order.definitions.insert(key.clone(), after.clone());
-        let tenant = Arc::clone(&self.order.space);
-        self.batch.moves.push(Move::Definition { tenant, key, body: after });
-        Ok(Applied { seq: Some(seq), created, updated: Vec::new(), not_updated: Vec::new() })
     }
 }
 

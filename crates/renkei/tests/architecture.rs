@@ -79,6 +79,7 @@ const DISK_FILES: &[(&str, &str)] = &[
     ("renkei/src/log_file.rs", "the file that --log-file names"),
     ("renkei/src/tls.rs", "certificate and key that are named"),
     ("renkei/src/import.rs", "the files that a person names, and their rejects"),
+    ("renkei/src/rule.rs", "the rule that a person names"),
     ("renkei/src/export.rs", "the file that a person names with --out"),
     ("renkei/src/audit.rs", "the folder that an exported trail is written into and verified from"),
     ("renkei/src/client.rs", "the file that --token-file names"),

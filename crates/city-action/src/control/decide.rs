@@ -45,13 +45,13 @@ impl Control {
         reason: Option<&str>,
     ) -> Result<(), Error> {
         permit.check(Right::Decide, self.now()).map_err(city_context::Error::from)?;
-        let reason = checked_reason(reason, *verdict != Verdict::Approve)?;
         let space = self.context.tenant(permit)?;
         let mut open = self.order.lock();
         let seen = self.context.find(permit, id)?;
         let suggestion = seen.as_deref().and_then(Suggestion::read);
         let mut suggestion =
             suggestion.ok_or_else(|| Error::NotFound { what: "Suggestion", id: id.as_str().into() })?;
+        let reason = checked_reason(reason, *verdict != Verdict::Approve)?;
         let now = self.now();
         if suggestion.status != Status::Open {
             let by = suggestion.decided_by.zip(suggestion.decided_at);

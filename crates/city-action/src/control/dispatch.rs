@@ -117,11 +117,7 @@ impl Control {
         id: &EntityId,
         pause: &mut Duration,
     ) -> Result<bool, Error> {
-        let Some(ready) = blocking(|| self.take(tenant, id))? else { return Ok(false) };
-        let Some((command, actuator)) = ready else {
-            self.sleep(pause).await;
-            return Ok(true);
-        };
+        let Some((command, actuator)) = blocking(|| self.take(tenant, id))? else { return Ok(false) };
         let sent = self.post(&command, &actuator).await;
         let sent = match sent {
             Sent::Taken => match self.wait_for_word(tenant, id, actuator.timeout_seconds).await? {
@@ -155,10 +151,8 @@ impl Control {
         }
     }
 
-    /// Makes a command ready to be sent, and durable that it is. `None` where it has ended, `Some(None)` where it
-    /// must wait.
-    #[expect(clippy::type_complexity, reason = "one use, and its parts are named here")]
-    fn take(&self, tenant: &TenantName, id: &EntityId) -> Result<Option<Option<(Command, Actuator)>>, Error> {
+    /// Makes a command ready to be sent, and durable that it is; `None` where it has ended.
+    fn take(&self, tenant: &TenantName, id: &EntityId) -> Result<Option<(Command, Actuator)>, Error> {
         let mut open = self.order.lock();
         let space = self.context.tenants().find(tenant).ok_or_else(|| gone(id))?;
         let entity = self.find(tenant, id)?;
@@ -194,7 +188,7 @@ impl Control {
             vec![draft.change(), noted("command.sent", &command.id, &details)],
         )?;
         command.status = Status::Sent;
-        Ok(Some(Some((command, actuator))))
+        Ok(Some((command, actuator)))
     }
 
     fn put(&self, tenant: &TenantName, command: &Command, status: Status, why: &str) -> Result<(), Error> {
@@ -341,7 +335,7 @@ impl Control {
         // Who may not write the target does not learn that there is a command.
         let command = self.find(permit.tenant(), id)?.as_deref().and_then(Command::read).ok_or_else(|| gone(id))?;
         let target = self.find(permit.tenant(), &command.step.target)?;
-        if !target.is_some_and(|target| permit.write().sight(&target).is_some()) {
+        if target.is_none_or(|target| permit.write().sight(&target).is_none()) {
             return Err(gone(id));
         }
         let by = permit.who().to_owned();

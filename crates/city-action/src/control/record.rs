@@ -71,7 +71,7 @@ impl Control {
             let shown = shown_decision(&entity, shorten);
             timeline.push(json!({
                 "at": shown["at"], "what": format!("decided: {}", shown["verdict"].as_str().unwrap_or("")),
-                "by": shown["by"], "id": shown["id"],
+                "by": shown["by"], "id": shown["id"], "detail": shown["reason"],
             }));
             decisions.push(shown);
         }
@@ -89,7 +89,7 @@ impl Control {
                 let shown = shown_acknowledgement(&entity);
                 timeline.push(json!({
                     "at": shown["at"], "what": format!("acknowledged: {}", shown["outcome"].as_str().unwrap_or("")),
-                    "by": shown["by"], "id": shown["command"],
+                    "by": shown["by"], "id": shown["command"], "detail": shown["detail"],
                 }));
                 acknowledgements.push(shown);
             }

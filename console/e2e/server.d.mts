@@ -1,1 +1,0 @@
-export function start(url: string): Promise<{ url: string; stop: () => void }>;
