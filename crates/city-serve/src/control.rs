@@ -101,11 +101,7 @@ impl From<city_insight::Error> for Problem {
 }
 
 fn body<'b, T: Deserialize<'b>>(caller: &Caller, bytes: &'b [u8]) -> Result<T, Problem> {
-    // No body says the same as an empty one.
-    let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
-    if bytes != b"{}" {
-        content_type(&caller.headers, &[MediaType::Json])?;
-    }
+    content_type(&caller.headers, &[MediaType::Json])?;
     serde_json::from_slice(bytes).map_err(|error| {
         let detail = format!("The body is not as docs/reference/loop.md says: {error}");
         Problem::new(Kind::BadRequestData, "NLD-002", detail)
@@ -174,7 +170,7 @@ fn record(city: &City, permit: &Permit, id: &EntityId, terms: &TermMap) -> Resul
     Ok(Json(tokio::task::block_in_place(|| city.control.record(permit, id, &short(terms)))?))
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DecisionBody {
     #[serde(default)]
@@ -198,7 +194,8 @@ async fn approve_suggestion(
     _: NoParameters,
     WholeBody(bytes): WholeBody,
 ) -> Result<Json<Value>, Problem> {
-    let said: DecisionBody = body(&caller, &bytes)?;
+    // Who just approves need not say anything.
+    let said: DecisionBody = if bytes.is_empty() { DecisionBody::default() } else { body(&caller, &bytes)? };
     if said.proposes.is_some() {
         let detail = "proposes: who approves leaves the steps as they are; alter changes them.";
         return Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
