@@ -106,13 +106,20 @@ pub fn is_open(door: &Door) -> bool {
 
 pub fn body_for(door: &Door, word: &str) -> Option<Value> {
     let path = door.path.as_str();
-    if door.method == "GET" || door.method == "DELETE" || path.starts_with("/ops/v1/s") || path.starts_with("/ops/v1/e")
+    if door.method == "GET"
+        || door.method == "DELETE"
+        || ["/approve", "/replay", "/undelete"].iter().any(|end| path.ends_with(end))
     {
         return None;
     }
     match path {
         "/ops/v1/rules" => return Some(rule(word)),
         "/ops/v1/actuators" => return Some(actuator(word)),
+        _ if path.ends_with("/alter") => {
+            let step = json!({"entity": format!("urn:ngsi-ld:Thing:{word}"), "attribute": format!("attribute-{word}"), "value": word});
+            return Some(json!({"reason": word, "proposes": [step]}));
+        }
+        _ if path.ends_with("/reject") => return Some(json!({"reason": word})),
         _ if path.ends_with("/revoke") => return Some(json!({"reason": word})),
         _ if path.starts_with("/ops/v1/commands/") => return Some(json!({"outcome": "done", "reason": word})),
         "/trust/v1/tokens" => return Some(json!({"roles": ["public"], "label": word})),
