@@ -336,6 +336,26 @@ fn a_rule_falls_silent_when_its_owner_may_nothing_any_more() {
 }
 
 #[test]
+fn a_rule_that_is_new_looks_at_what_is_there_and_only_at_what_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let client = server.client();
+    read(&client, 3.0);
+    let other = json!({"id": "urn:ngsi-ld:WaterObserved:2", "type": "WaterObserved", "waterLevel": {"type": "Property", "value": 9}});
+    is(client.post(ENTITIES, &other), 201);
+    let mut named = rule("PT30M");
+    named["ids"] = json!([GAUGE]);
+    is(client.post("/ops/v1/rules", &named), 201);
+    suggested(&client);
+    let raised = json!({"type": "Property", "value": 10});
+    is(client.patch(&format!("{ENTITIES}/urn:ngsi-ld:WaterObserved:2/attrs/waterLevel"), &raised), 204);
+    // What comes later of the named one shows that the other was looked at.
+    read(&client, 1.0);
+    eventually("its withdrawal", || suggestions(&client, "withdrawn").first().cloned());
+    assert_eq!(suggestions(&client, "open"), Vec::<Value>::new());
+}
+
+#[test]
 fn nothing_but_a_decision_moves_what_is_commandable() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());

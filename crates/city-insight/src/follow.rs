@@ -166,24 +166,35 @@ impl Follower {
         }
     }
 
+    /// What a rule may see: what its owner may, unless that would show data of behaviour or persons, which a
+    /// suggestion would carry on to whoever reads it.
     fn permit(&self, space: &TenantSpace, rule: &Rule) -> Option<Permit> {
-        self.permits.permit_of(&space.name, Some(&rule.owner()), self.context.clock().now())
+        let permit = self.permits.permit_of(&space.name, Some(&rule.owner()), self.context.clock().now());
+        let why = match &permit {
+            None => format!("{}, for whom it acts, may nothing here any more", rule.stored.who),
+            Some(permit) if !permit.discloses().is_empty() => {
+                "it would see data of behaviour or persons, which a suggestion must not carry on".to_owned()
+            }
+            Some(_) => return permit,
+        };
+        self.note(space.number, rule.name(), Some(why));
+        None
     }
 
     /// Holds one rule against everything that it watches.
     fn look(&self, space: &TenantSpace, id: &str) -> Result<(), Error> {
         let rules = self.rules.get(&space.number).into_iter().flatten();
         let Some(rule) = rules.into_iter().find(|rule| rule.name() == id) else { return Ok(()) };
-        let Some(permit) = self.permit(space, rule) else { return self.without_owner(space, rule) };
+        let Some(permit) = self.permit(space, rule) else { return Ok(()) };
         let types = Some(TypeExpr::Type(rule.watch.clone()));
         let query =
             Query { selectors: vec![EntitySelector { types, ..EntitySelector::default() }], ..Query::default() };
         let mut after = Some(0);
         while let Some(number) = after {
             let (entities, next) = self.context.query_after(&permit, &query, number, LOOK_ENTITIES)?;
-            for entity in entities {
+            for entity in entities.iter().filter(|entity| rule.watches(entity)) {
                 let seq = entity.modified_at.as_micros().unsigned_abs();
-                self.hold_one(space, rule, &permit, &entity, seq)?;
+                self.hold_one(space, rule, &permit, entity, seq)?;
             }
             after = next;
         }
@@ -204,10 +215,7 @@ impl Follower {
         let AsOf::Entity(Some(entity)) = self.context.image_of(&space, published)? else { return Ok(()) };
         let deleted = record.identity.as_ref().is_some_and(|identity| identity.after.is_none());
         for rule in concerned.filter(|rule| rule.watches(&entity)) {
-            let Some(permit) = self.permit(&space, rule) else {
-                self.without_owner(&space, rule)?;
-                continue;
-            };
+            let Some(permit) = self.permit(&space, rule) else { continue };
             if deleted {
                 self.desk.end(&permit, rule.name(), &entity.id).map_err(Error::Desk)?;
                 continue;
@@ -245,11 +253,5 @@ impl Follower {
             Finding::Ends => self.desk.end(permit, rule.name(), &entity.id).map_err(Error::Desk),
             Finding::Neither => Ok(()),
         }
-    }
-
-    fn without_owner(&self, space: &TenantSpace, rule: &Rule) -> Result<(), Error> {
-        let why = format!("{}, for whom it acts, may nothing here any more", rule.stored.who);
-        self.note(space.number, rule.name(), Some(why));
-        Ok(())
     }
 }

@@ -309,7 +309,8 @@ fn followers_whose_records_are_gone_say_so_and_are_whole_again() {
     let copy = copy.to_str().unwrap();
     assert_eq!(server.command(&["audit", "export", copy]).0, Some(0));
     assert_eq!(server.command(&["audit", "verify", copy]).0, Some(0), "it can be verified as ever");
-    let expected = ["history", "matcher", "trail"].map(|f| format!("renkei_follower_lost_total{{follower=\"{f}\"}} 1"));
+    let expected =
+        ["history", "matcher", "rules", "trail"].map(|f| format!("renkei_follower_lost_total{{follower=\"{f}\"}} 1"));
     assert_eq!(server.lost(), expected);
     server.stop();
 
