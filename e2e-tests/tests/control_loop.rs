@@ -356,6 +356,36 @@ fn a_rule_that_is_new_looks_at_what_is_there_and_only_at_what_it_names() {
 }
 
 #[test]
+fn what_a_rule_says_is_bounded_and_nobody_waits_for_one_that_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let client = server.client();
+    let saying = |name: &str, what: &str, why: &str| {
+        let suggest = json!({"what": what, "why": why, "within": "PT30M"});
+        json!({"name": name, "watch": "WaterObserved", "when": "waterLevel > 2.0", "suggest": suggest})
+    };
+    is(client.post("/ops/v1/rules", &saying("null", "urn:ngsi-ld:null", "x")), 201);
+    is(client.post("/ops/v1/rules", &saying("long", "x", &"{note}".repeat(2_000))), 201);
+    let mut own = saying("own", "x", "x");
+    own["watch"] = "urn:renkei:v1:Suggestion".into();
+    assert_eq!(client.post("/ops/v1/rules", &own).json_of(400)["code"], "INS-005");
+    let gauge = json!({
+        "id": GAUGE, "type": "WaterObserved", "waterLevel": {"type": "Property", "value": 3},
+        "note": {"type": "Property", "value": "n".repeat(100_000)},
+    });
+    is(client.post(ENTITIES, &gauge), 201);
+    let open = eventually("both", || Some(suggestions(&client, "open")).filter(|open| open.len() == 2));
+    assert!(open.iter().all(|one| one["why"].as_str().unwrap().chars().count() <= 2_000), "{open:?}");
+    let id = open[0]["id"].as_str().unwrap();
+    // A word that means "nothing" to NGSI-LD is a word like any other in a reason.
+    let decided = decide(&client, id, "reject", &json!({"reason": "urn:ngsi-ld:null"})).json_of(200);
+    assert_eq!(decided["decisions"].as_array().unwrap().len(), 1, "{decided}");
+    let mut actuator = actuator("http://127.0.0.1:9/");
+    actuator["type"] = "urn:renkei:v1:Suggestion".into();
+    is(client.post("/ops/v1/actuators", &actuator), 400);
+}
+
+#[test]
 fn nothing_but_a_decision_moves_what_is_commandable() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());

@@ -18,7 +18,7 @@ use city_store::record::RecordKind;
 use city_store::{Space, ViewBatch};
 
 use crate::rule::{Finding, Rule};
-use crate::{Desk, Error, Failures, parse_stored};
+use crate::{Desk, Error, Failures, NotTaken, parse_stored};
 
 /// Most records between two writings of the cursor.
 const BATCH_RECORDS: usize = 1_000;
@@ -217,7 +217,7 @@ impl Follower {
         for rule in concerned.filter(|rule| rule.watches(&entity)) {
             let Some(permit) = self.permit(&space, rule) else { continue };
             if deleted {
-                self.desk.end(&permit, rule.name(), &entity.id).map_err(Error::Desk)?;
+                self.taken(&space, rule, self.desk.end(&permit, rule.name(), &entity.id))?;
                 continue;
             }
             // It knows what its owner may see, and no more.
@@ -225,6 +225,18 @@ impl Follower {
             self.hold_one(&space, rule, &permit, &seen, record.seq)?;
         }
         Ok(())
+    }
+
+    /// One proposal that is refused holds up nobody else.
+    fn taken(&self, space: &TenantSpace, rule: &Rule, outcome: Result<(), NotTaken>) -> Result<(), Error> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(NotTaken::Refused(why)) => {
+                self.note(space.number, rule.name(), Some(why));
+                Ok(())
+            }
+            Err(NotTaken::Later(why)) => Err(Error::Desk(why)),
+        }
     }
 
     fn hold_one(
@@ -248,9 +260,9 @@ impl Follower {
         match finding {
             Finding::Begins => {
                 let proposal = rule.proposal(entity, seq, self.context.clock().now());
-                self.desk.suggest(permit, &proposal).map_err(Error::Desk)
+                self.taken(space, rule, self.desk.suggest(permit, &proposal))
             }
-            Finding::Ends => self.desk.end(permit, rule.name(), &entity.id).map_err(Error::Desk),
+            Finding::Ends => self.taken(space, rule, self.desk.end(permit, rule.name(), &entity.id)),
             Finding::Neither => Ok(()),
         }
     }

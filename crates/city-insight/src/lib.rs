@@ -39,9 +39,18 @@ pub trait Desk: Send + Sync {
     /// Whether a rule has begun at an entity, and not ended.
     fn has_begun(&self, tenant: u32, rule: &str, about: &EntityId) -> bool;
 
-    fn suggest(&self, permit: &Permit, proposal: &Proposal) -> Result<(), String>;
+    fn suggest(&self, permit: &Permit, proposal: &Proposal) -> Result<(), NotTaken>;
 
-    fn end(&self, permit: &Permit, rule: &str, about: &EntityId) -> Result<(), String>;
+    fn end(&self, permit: &Permit, rule: &str, about: &EntityId) -> Result<(), NotTaken>;
+}
+
+/// Why the desk did not take something.
+#[derive(Debug)]
+pub enum NotTaken {
+    /// It never will: the rule says so, and the others go on.
+    Refused(String),
+    /// Not now; it is tried again.
+    Later(String),
 }
 
 /// Why a rule says nothing, by tenant and name.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use city_model::proposal::{Evidence, Measure, Proposal, STEPS_MAX, Step};
 use city_model::query::core_names::LOCATION;
+use city_model::vocabulary::NAMESPACE;
 use city_model::{Entity, EntityId, Kind, Name, Owner, Period, Time, Value};
 use city_ngsi_ld::plain;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ use crate::condition::{Condition, Holds, Names, asks_for, value_of};
 
 /// Longest text of a rule, in bytes.
 pub const RULE_BYTES_MAX: usize = 64 * 1024;
+/// Longest that a value fills a hole, and longest that a text becomes, in characters.
+const HOLE_CHARS_MAX: usize = 200;
+const FILLED_CHARS_MAX: usize = 2_000;
 /// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -178,6 +182,10 @@ impl Rule {
         let names: Names =
             stored.names.iter().map(|(term, full)| (term.clone(), Name::from_stored((**full).into()))).collect();
         let condition = |place, source: &str| Condition::compile(source, &names).map_err(|why| Wrong { place, why });
+        let watch = full("watch", &text.watch)?;
+        if watch.as_str().starts_with(NAMESPACE) {
+            return wrong("watch", "a rule that watches suggestions and decisions would feed itself");
+        }
         if text.suggest.steps.len() > STEPS_MAX {
             return wrong("suggest.do", format!("there may be {STEPS_MAX} steps at most"));
         }
@@ -190,7 +198,7 @@ impl Rule {
             Ok((of, full("suggest.measure", &measure.attribute)?, duration("suggest.measure.after", &measure.after)?))
         });
         Ok(Self {
-            watch: full("watch", &text.watch)?,
+            watch,
             ids: text.ids.iter().map(|text| id("ids", text)).collect::<Result<_, _>>()?,
             when: condition("when", &text.when)?,
             until: text.until.as_ref().map(|source| condition("until", source)).transpose()?,
@@ -271,12 +279,16 @@ impl Rule {
             let name = self.stored.names.get(term).map(|full| Name::from_stored((**full).into()));
             match (term, name.and_then(|name| value_of(entity, &name).map(said))) {
                 ("id", _) => filled.push_str(entity.id.as_str()),
-                (_, Some(value)) => filled.push_str(&value),
+                (_, Some(value)) => filled.extend(value.chars().take(HOLE_CHARS_MAX)),
                 (_, None) => filled.push('?'),
             }
             rest = behind;
+            // Each turn adds a bounded text; a person reads no more than this.
+            if filled.len() > 4 * FILLED_CHARS_MAX {
+                break;
+            }
         }
-        filled + rest
+        (filled + rest).chars().take(FILLED_CHARS_MAX).collect()
     }
 
     /// The rule in a sentence, for whoever is affected by it.
@@ -330,10 +342,19 @@ fn evidence(entity: &Entity, name: &Name) -> Option<Evidence> {
     Some(Evidence {
         entity: entity.id.clone(),
         attribute: name.clone(),
-        value: value_of(entity, name)?.clone(),
+        value: value_of(entity, name).filter(|value| is_short(value))?.clone(),
         unit_code: instance.unit_code.clone(),
         observed_at: instance.observed_at,
     })
+}
+
+/// What a person can take in, and what a suggestion may carry.
+fn is_short(value: &Value) -> bool {
+    match value {
+        Value::Text(text) => text.chars().count() <= HOLE_CHARS_MAX,
+        Value::List(_) | Value::Map(_) => false,
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => true,
+    }
 }
 
 fn location(entity: &Entity) -> Option<city_model::Geometry> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use city_action::Action;
-use city_action::control::Control;
+use city_action::control::{self, Control};
 use city_context::{Context, OpenReport, definitions_of};
 use city_history::{History, Policy as Retention};
-use city_insight::Insight;
+use city_insight::{Insight, NotTaken};
 use city_model::{DefinitionKind, EntityId, Hand, Mint, Permit, PermitSource, Proposal};
 use city_ngsi_ld::{ContextDocument, ContextStore};
 use city_outbound::{Outbound, Policy};
@@ -104,12 +104,19 @@ impl city_insight::Desk for OnDesk {
         self.0.has_begun(tenant, rule, about)
     }
 
-    fn suggest(&self, permit: &Permit, proposal: &Proposal) -> Result<(), String> {
-        self.0.suggest(permit, proposal).map(drop).map_err(|error| error.to_string())
+    fn suggest(&self, permit: &Permit, proposal: &Proposal) -> Result<(), NotTaken> {
+        self.0.suggest(permit, proposal).map(drop).map_err(not_taken)
     }
 
-    fn end(&self, permit: &Permit, rule: &str, about: &EntityId) -> Result<(), String> {
-        self.0.clear(permit, rule, about).map_err(|error| error.to_string())
+    fn end(&self, permit: &Permit, rule: &str, about: &EntityId) -> Result<(), NotTaken> {
+        self.0.clear(permit, rule, about).map_err(not_taken)
+    }
+}
+
+fn not_taken(error: control::Error) -> NotTaken {
+    match error {
+        control::Error::Context(_) | control::Error::Store(_) => NotTaken::Later(error.to_string()),
+        error => NotTaken::Refused(error.to_string()),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! An administrator defines it; from then on the attribute is commandable, and nothing but a decision moves it.
 
+use city_model::vocabulary::NAMESPACE;
 use city_model::{EntityId, Name, Value};
 use city_ngsi_ld::plain;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,9 @@ impl Actuator {
 
     /// Refuses what makes no sense, and says why.
     pub fn check(&self) -> Result<(), String> {
+        if self.kind.starts_with(NAMESPACE) {
+            return Err("type: what the loop writes itself cannot be commanded.".to_owned());
+        }
         if self.values.len() > VALUES_MAX {
             return Err(format!("values: there may be {VALUES_MAX} at most; use minimum and maximum."));
         }
@@ -92,6 +96,9 @@ impl Actuator {
     pub fn admits(&self, target: &EntityId, attribute: &Name, value: &Value) -> Result<(), String> {
         let refused =
             |what: String| Err(format!("{attribute} of {target} cannot be set to {}: {what}.", plain::of(value)));
+        if value.is_ngsi_ld_null() || *value == Value::Null {
+            return refused("that is no value".to_owned());
+        }
         if !self.values.is_empty() && !self.values.iter().any(|own| plain::value(own) == *value) {
             let values: Vec<String> = self.values.iter().map(ToString::to_string).collect();
             return refused(format!("it takes {}", values.join(", ")));

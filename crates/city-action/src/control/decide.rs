@@ -60,7 +60,9 @@ impl Control {
         if now > suggestion.deadline {
             return Err(Error::TooLate { suggestion: suggestion.id, deadline: suggestion.deadline });
         }
-        self.is_another_person(permit, &space, &suggestion)?;
+        if *verdict != Verdict::Reject {
+            self.is_another_person(permit, &space, &suggestion)?;
+        }
         if let Verdict::Alter(steps) = verdict {
             suggestion.steps = altered(&suggestion, steps)?;
         }

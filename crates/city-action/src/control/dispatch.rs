@@ -88,7 +88,7 @@ impl Control {
                     Ok(false) => break,
                     Err(error) => {
                         tracing::error!(command = %id, %error, "a command waits; it is tried again");
-                        control.sleep(&mut pause).await;
+                        Self::sleep(&mut pause).await;
                     }
                 }
             }
@@ -102,11 +102,8 @@ impl Control {
         Arc::clone(lanes.entry((number, target.clone())).or_default())
     }
 
-    async fn sleep(&self, pause: &mut Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(*pause) => {}
-            () = self.moved.notified() => {}
-        }
+    async fn sleep(pause: &mut Duration) {
+        tokio::time::sleep(*pause).await;
         *pause = (*pause * 2).min(PAUSE_LAST);
     }
 
@@ -135,12 +132,12 @@ impl Control {
             }
             Sent::NotReached(why) => {
                 blocking(|| self.note(tenant, id, Status::Waiting, &why))?;
-                self.sleep(pause).await;
+                Self::sleep(pause).await;
                 Ok(true)
             }
             Sent::MayHave(why) if actuator.repeatable => {
                 blocking(|| self.note(tenant, id, Status::Sent, &why))?;
-                self.sleep(pause).await;
+                Self::sleep(pause).await;
                 Ok(true)
             }
             Sent::MayHave(why) => {
@@ -387,13 +384,17 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(work)
 }
 
-/// An answer of success without a word is an acknowledgement; with one it says which.
+/// An answer of success without a word is an acknowledgement; with one it says which. What says something
+/// else, such as a page to sign in at, says nothing of the command.
 fn said(body: &[u8]) -> Sent {
+    if body.is_empty() {
+        return Sent::Said(Outcome::Done, String::new());
+    }
     let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let detail = body["detail"].as_str().unwrap_or_default().to_owned();
-    match body["outcome"].as_str() {
-        Some("refused") => Sent::Said(Outcome::Refused, detail),
-        _ => Sent::Said(Outcome::Done, detail),
+    match body["outcome"].as_str().and_then(Outcome::parse) {
+        Some(outcome) => Sent::Said(outcome, detail),
+        None => Sent::MayHave("The target's answer does not say what it did.".to_owned()),
     }
 }
 

@@ -31,6 +31,8 @@ impl Draft {
 
     #[must_use]
     pub fn value(self, term: &str, value: Value) -> Self {
+        // As a value it would mean that there is none, and the paper would be refused.
+        let value = if value.is_ngsi_ld_null() { Value::text("(urn:ngsi-ld:null)") } else { value };
         self.with(term, Kind::Property(value))
     }
 
