@@ -82,7 +82,7 @@ impl Control {
             let lane = control.lane(&tenant, &target);
             let _turn = lane.lock().await;
             let mut pause = PAUSE_FIRST;
-            while !control.is_stopped() {
+            loop {
                 match control.advance(&tenant, &id, &mut pause).await {
                     Ok(true) => {}
                     Ok(false) => break,
@@ -257,7 +257,7 @@ impl Control {
             if command.is_none_or(|command| !command.status.is_under_way()) {
                 return Ok(true);
             }
-            if self.now() > until || self.is_stopped() {
+            if self.now() > until {
                 return Ok(false);
             }
             tokio::select! {

@@ -16,7 +16,6 @@ mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use city_context::{Context, TenantSpace, definitions_of};
 use city_model::query::EntitySelector;
@@ -60,7 +59,6 @@ pub struct Control {
     lanes: Mutex<HashMap<(u32, EntityId), Arc<tokio::sync::Mutex<()>>>>,
     /// A command has moved on.
     moved: Notify,
-    stopped: AtomicBool,
 }
 
 /// What is still to come.
@@ -80,7 +78,7 @@ struct OpenSuggestion {
 }
 
 impl Control {
-    /// Must be called on a runtime: commands leave there.
+    /// Must be called on a runtime: commands leave there, and end with it.
     pub fn start(
         context: Arc<Context>,
         outbound: Outbound,
@@ -96,23 +94,12 @@ impl Control {
             runtime: Handle::current(),
             lanes: Mutex::default(),
             moved: Notify::new(),
-            stopped: AtomicBool::new(false),
         });
         for space in control.context.tenants().list() {
             control.resume(&space)?;
         }
         Arc::clone(&control).watch();
         Ok(control)
-    }
-
-    /// Nothing more leaves.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        self.moved.notify_waiters();
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
     }
 
     fn now(&self) -> Time {
@@ -170,7 +157,8 @@ impl Control {
         }
     }
 
-    /// Writes papers under somebody's name; one frame of the journal, so all of them or none.
+    /// Writes papers under somebody's name, in one frame of the journal: a crash leaves all of them or none. One
+    /// that is refused does not take the others with it.
     fn write(&self, permit: &Permit, origin: &str, changes: Vec<Change>) -> Result<Vec<Applied>, Error> {
         let cause = Cause { request: uuid::Uuid::new_v4().as_u128(), origin: origin.into(), depth: 0 };
         let results = self.context.act_blocking(&self.hand, permit, changes, cause)?;
@@ -253,7 +241,7 @@ impl Control {
 
 impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Control").field("stopped", &self.is_stopped()).finish_non_exhaustive()
+        f.debug_struct("Control").finish_non_exhaustive()
     }
 }
 

@@ -24,10 +24,10 @@ pub fn effect_due(suggestion: &Suggestion) -> Option<Time> {
 }
 
 impl Control {
-    /// Looks at the clock until the loop is stopped.
+    /// Looks at the clock for as long as the runtime lives.
     pub(super) fn watch(self: Arc<Self>) {
         self.runtime.clone().spawn(async move {
-            while !self.is_stopped() {
+            loop {
                 tokio::time::sleep(LOOK).await;
                 if let Err(error) = tokio::task::block_in_place(|| self.look()) {
                     tracing::error!(%error, "what is due in the loop waits; it is tried again");
