@@ -103,7 +103,8 @@ pub fn forward(space: &TenantSpace, before: &Entity, record: &Record) -> Result<
         let at = entity.attributes.iter().position(|attribute| attribute.name == name);
         match (&touched.change.after, at) {
             (Some(bytes), at) => {
-                let instance = read_instance(&mut Reader::new(bytes), dataset.clone(), terms)?;
+                // What was erased since is not there.
+                let Some(instance) = read_instance(&mut Reader::new(bytes), dataset.clone(), terms)? else { continue };
                 match at {
                     None => entity.attributes.push(Attribute::new(name, instance)),
                     Some(at) => {

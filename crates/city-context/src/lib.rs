@@ -13,6 +13,7 @@ mod images;
 pub mod index;
 mod may;
 mod open;
+mod persons;
 mod project;
 pub mod select;
 mod stage;
@@ -20,6 +21,7 @@ pub mod tenant;
 mod value_demand;
 pub mod values;
 mod visible;
+mod weigh;
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,7 +31,7 @@ use city_model::{
 };
 use city_store::journal::{Limits, Opened};
 use city_store::record::{AlsoWrite, LIVE_BRANCH};
-use city_store::{Clock, CommitError, Committer, Disk, Journal, JournalReader, Published, View};
+use city_store::{Clock, CommitError, Committer, Disk, Journal, JournalReader, PersonKeys, Published, View};
 use tokio::sync::oneshot;
 
 pub use as_of::AsOf;
@@ -73,6 +75,7 @@ pub struct Context {
     clock: Arc<dyn Clock>,
     demand: ValueDemand,
     standing: Standing,
+    keys: Arc<PersonKeys>,
 }
 
 /// Whom to ask whether a permit still stands, once there is somebody.
@@ -86,12 +89,15 @@ pub struct OpenReport {
     pub replayed: u64,
     pub tenants: usize,
     pub entities: u64,
+    /// Entities with something personal.
+    pub persons: usize,
 }
 
 impl Context {
     pub fn open(
         disk: Arc<dyn Disk>,
         view: Arc<View>,
+        keys: Arc<PersonKeys>,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Result<(Self, OpenReport), Error> {
@@ -101,7 +107,7 @@ impl Context {
         let reader = journal.reader();
         let replayed = open::replay(&view, &reader)?;
         let tenants = Arc::new(Tenants::default());
-        let orders = open::load(&view, &tenants)?;
+        let orders = open::load(&view, &tenants, &keys)?;
         let images = Arc::new(Images::default());
         let standing = Standing::default();
         let stager = ContextStager {
@@ -110,13 +116,15 @@ impl Context {
             view: Arc::clone(&view),
             tenants: Arc::clone(&tenants),
             images: Arc::clone(&images),
+            keys: Arc::clone(&keys),
             orders,
         };
         let committer = Committer::start(stager, journal, Arc::clone(&view))?;
         let entities = tenants.list().iter().map(|space| space.index.read().alive().len()).sum();
-        let report = OpenReport { journal: opened, replayed, tenants: tenants.len(), entities };
+        let report =
+            OpenReport { journal: opened, replayed, tenants: tenants.len(), entities, persons: keys.persons() };
         let demand = ValueDemand::new(Arc::clone(&view), Arc::clone(&images));
-        Ok((Self { committer, view, journal: reader, tenants, images, clock, demand, standing }, report))
+        Ok((Self { committer, view, journal: reader, tenants, images, clock, demand, standing, keys }, report))
     }
 
     /// From here on, nothing is applied under a permit whose holder may no longer do the same.
@@ -185,7 +193,8 @@ impl Context {
         by_hand: bool,
     ) -> Result<oneshot::Receiver<stage::Answer>, Error> {
         let (answer, receiver) = oneshot::channel();
-        let weight = changes.iter().map(weigh).sum::<usize>() + also.iter().map(|a| a.key.len() + 64).sum::<usize>();
+        let weight =
+            changes.iter().map(weigh::weigh).sum::<usize>() + also.iter().map(|a| a.key.len() + 64).sum::<usize>();
         let request = Request { permit: permit.clone(), changes, cause, also, key, by_hand, weight, answer };
         self.committer.submit(request).map_err(|_| Error::Busy)?;
         Ok(receiver)
@@ -238,7 +247,7 @@ impl Context {
             Some(space) => Ok(space),
             // The default tenant is there, if empty, before its first entity.
             None if *permit.tenant() == TenantName::default_tenant() => {
-                Ok(Arc::new(TenantSpace::new(0, TenantName::default_tenant())))
+                Ok(Arc::new(TenantSpace::new(0, TenantName::default_tenant(), Arc::default())))
             }
             None => Err(Error::TenantNotFound(permit.tenant().clone())),
         }
@@ -481,20 +490,5 @@ fn ever_of_types(index: &index::Index, expr: &city_model::TypeExpr) -> roaring::
         TypeExpr::Or(any) => {
             any.iter().map(|expr| ever_of_types(index, expr)).fold(roaring::RoaringBitmap::new(), |a, b| a | b)
         }
-    }
-}
-
-fn weigh(change: &Change) -> usize {
-    match change {
-        Change::Create(entity)
-        | Change::Upsert { entity, .. }
-        | Change::Replace(entity)
-        | Change::Merge(entity)
-        | Change::Append { fragment: entity, .. }
-        | Change::Update(entity)
-        | Change::Past { fragment: entity, .. } => images::weigh(entity),
-        Change::Define(definition) => 256 + definition.body.len(),
-        Change::Note(note) => 256 + note.details.len(),
-        _ => 1_024,
     }
 }

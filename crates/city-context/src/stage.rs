@@ -5,19 +5,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use city_model::change::CAUSE_DEPTH_MAX;
-use city_model::{Applied, Cause, Change, DefinitionKind, EntityId, Permit, Rejected, TenantName, Time};
-use city_store::codec::class_number;
+use city_model::{Applied, Cause, Change, Classes, DefinitionKind, EntityId, Permit, Rejected, TenantName, Time};
 use city_store::record::{AlsoWrite, LIVE_BRANCH, RecordKind, Transition};
 use city_store::{
-    Clock, CommitError, Plan, Published, Record, Space, Stager, TermNo, Terms, Touched, View, ViewBatch,
+    Clock, CommitError, KeyNo, PersonKeys, Plan, Published, Record, Space, Stager, TermNo, Touched, View, ViewBatch,
     terms::TERMS_MAX,
 };
 use tokio::sync::oneshot;
 
 use crate::answers::{self, Results};
 use crate::commandable::{may_be_moved, may_be_moved_in_the_past, may_be_written};
-use crate::evaluate::{TouchedInstance, evaluate, stamp, subject};
-use crate::image::{Identity, Image, Parts, Stamp, encode_instance};
+use crate::evaluate::{evaluate, stamp, subject};
+use crate::image::{Identity, Image, Parts, Stamp};
 use crate::images::Images;
 use crate::may::{may_ask, may_bring_about, may_change_past, needs};
 use crate::project::project;
@@ -25,6 +24,7 @@ use crate::tenant::{TENANTS_MAX, TenantSpace, Tenants};
 use crate::{Error, Standing};
 
 mod definitions;
+mod personal;
 
 /// Most entities, past and present, in one tenant.
 pub const ENTITIES_MAX: usize = 1 << 28;
@@ -52,6 +52,7 @@ pub struct ContextStager {
     pub view: Arc<View>,
     pub tenants: Arc<Tenants>,
     pub images: Arc<Images>,
+    pub keys: Arc<PersonKeys>,
     pub orders: HashMap<TenantName, TenantOrder>,
 }
 
@@ -111,6 +112,11 @@ enum Move {
         tenant: Arc<TenantSpace>,
         key: (DefinitionKind, Box<str>),
         body: Option<Arc<[u8]>>,
+    },
+    /// The key of a person goes.
+    Doom {
+        tenant: Arc<TenantSpace>,
+        key: KeyNo,
     },
 }
 
@@ -219,6 +225,7 @@ impl Stager for ContextStager {
                         None => index.forget_past(number),
                     }
                 }
+                Move::Doom { tenant, key } => tenant.terms.keys().doom(key),
                 Move::Definition { tenant, key, body } => {
                     if key.0 == DefinitionKind::Actuator {
                         let mut shared = tenant.commandable.write();
@@ -268,8 +275,10 @@ impl ContextStager {
         for right in changes.iter().filter(|_| !by_hand).filter_map(needs) {
             permit.check(right, now)?;
         }
+        let mut classes = Arc::default();
         if let Some(source) = self.standing.get() {
             permit.check_standing(&**source, now)?;
+            classes = source.classes(permit.tenant());
         }
         self.open_tenant(permit.tenant())?;
         let Some(order) = self.orders.get_mut(permit.tenant()) else { return Err(Error::TooManyTenants) };
@@ -282,8 +291,8 @@ impl ContextStager {
             return Ok(answer);
         }
         let count = u32::try_from(changes.len()).unwrap_or(u32::MAX);
-        let mut staging =
-            Staging { order, view: &self.view, images: &self.images, batch, permit, cause, by_hand, now, count };
+        let (view, images) = (&*self.view, &*self.images);
+        let mut staging = Staging { order, view, images, batch, permit, cause, classes, by_hand, now, count };
         let mut results = Vec::with_capacity(changes.len());
         for (index, change) in (0u32..).zip(changes) {
             match staging.stage(change, index) {
@@ -317,7 +326,7 @@ impl ContextStager {
         // A tenant that was opened in this batch but not written to gives its number to this one.
         self.orders.retain(|_, order| order.is_public || order.staged.seq > 0);
         let number = u32::try_from(self.orders.len() + 1).unwrap_or(u32::MAX);
-        let space = Arc::new(TenantSpace::new(number, name.clone()));
+        let space = Arc::new(TenantSpace::new(number, name.clone(), Arc::clone(&self.keys)));
         self.orders.insert(name.clone(), TenantOrder::new(space));
         Ok(())
     }
@@ -368,6 +377,7 @@ struct Staging<'a> {
     batch: &'a mut Batch,
     permit: &'a Permit,
     cause: &'a Cause,
+    classes: Arc<Classes>,
     by_hand: bool,
     now: Time,
     count: u32,
@@ -384,6 +394,7 @@ impl Staging<'_> {
         match change {
             Change::Define(definition) => self.define(definition, index),
             Change::Undefine { kind, id } => self.undefine(kind, id, index),
+            Change::Erase(id) => self.erase(id, index),
             Change::Note(note) => {
                 let mut record = self.record(RecordKind::Note, index);
                 record.note = Some(note);
@@ -459,6 +470,11 @@ impl Staging<'_> {
         Ok(Some(staged))
     }
 
+    /// 0 is the default instance.
+    fn dataset_number(&self, dataset: Option<&city_model::DatasetId>) -> TermNo {
+        dataset.map_or(TermNo(0), |dataset| self.order.space.terms.number(&dataset.shared()))
+    }
+
     fn next_number(&mut self) -> Result<u32, StageError> {
         if self.order.staged.entities as usize >= ENTITIES_MAX {
             let advice = "Use another tenant.";
@@ -511,7 +527,8 @@ impl Staging<'_> {
             record.identity =
                 Some(Transition { before: before.as_ref().map(encode), after: effect.after.as_ref().map(encode) });
         }
-        record.touched = effect.touched.iter().map(|touched| encode_touched(touched, terms)).collect();
+        record.touched =
+            effect.touched.iter().map(|touched| self.touched(number, touched)).collect::<Result<_, _>>()?;
         let stamp = Stamp { modified_at: self.now, seq: record.seq, lsn: self.batch.lsn() };
         // Followers of a deletion are handed what was deleted.
         let image = effect.after.clone().or_else(|| before.clone());
@@ -604,16 +621,10 @@ impl Staging<'_> {
         let mut has_past = true;
         let terms = &self.order.space.terms;
         let number_of = |name: &city_model::Name| terms.number(&name.shared());
-        let dataset_of = |dataset: Option<&city_model::DatasetId>| {
-            dataset.map_or(TermNo(0), |dataset| terms.number(&dataset.shared()))
-        };
-        let touched = |attribute, dataset, class, position, after| Touched {
-            attribute,
-            dataset,
-            class,
-            key_id: 0,
-            position,
-            change: Transition { before: None, after },
+        let touched = |attribute, dataset, position, written: Option<personal::Written>| {
+            let (class, key_id) = written.as_ref().map_or((0, 0), |own| (own.class, own.key_id));
+            let change = Transition { before: None, after: written.map(|own| own.bytes) };
+            Touched { attribute, dataset, class, key_id, position, change }
         };
         match change {
             Change::Past { mut fragment, .. } => {
@@ -634,10 +645,9 @@ impl Staging<'_> {
                         stamp_past(&mut instance, self.now);
                         record.touched.push(touched(
                             number_of(&attribute.name),
-                            dataset_of(instance.dataset.as_ref()),
-                            class_number(instance.class),
+                            self.dataset_number(instance.dataset.as_ref()),
                             None,
-                            Some(encode_instance(&instance, terms)),
+                            Some(self.write(number, &attribute.name, &instance)?),
                         ));
                     }
                 }
@@ -648,20 +658,19 @@ impl Staging<'_> {
             Change::DeletePastAttribute { attribute, dataset, .. } => {
                 let dataset = match dataset {
                     city_model::DatasetSelection::Default => TermNo(0),
-                    city_model::DatasetSelection::One(dataset) => dataset_of(Some(&dataset)),
+                    city_model::DatasetSelection::One(dataset) => self.dataset_number(Some(&dataset)),
                     city_model::DatasetSelection::All => ALL_DATASETS,
                 };
-                record.touched.push(touched(number_of(&attribute), dataset, 0, None, None));
+                record.touched.push(touched(number_of(&attribute), dataset, None, None));
             }
             Change::UpdatePastInstance { attribute, position, mut instance, .. } => {
                 stamp_past(&mut instance, self.now);
-                let dataset = dataset_of(instance.dataset.as_ref());
-                let after = Some(encode_instance(&instance, terms));
-                let class = class_number(instance.class);
-                record.touched.push(touched(number_of(&attribute), dataset, class, Some(position), after));
+                let dataset = self.dataset_number(instance.dataset.as_ref());
+                let written = self.write(number, &attribute, &instance)?;
+                record.touched.push(touched(number_of(&attribute), dataset, Some(position), Some(written)));
             }
             Change::DeletePastInstance { attribute, position, .. } => {
-                record.touched.push(touched(number_of(&attribute), TermNo(0), 0, Some(position), None));
+                record.touched.push(touched(number_of(&attribute), TermNo(0), Some(position), None));
             }
             _ => {
                 // DeletePast: all of it.
@@ -685,17 +694,4 @@ pub const ALL_DATASETS: TermNo = TermNo(u32::MAX);
 
 fn stamp_past(instance: &mut city_model::Instance, now: Time) {
     stamp(instance, None, now);
-}
-
-fn encode_touched(touched: &TouchedInstance, terms: &Terms) -> Touched {
-    let class = touched.after.as_ref().or(touched.before.as_ref()).map_or(0, |instance| class_number(instance.class));
-    let encode = |instance: &city_model::Instance| encode_instance(instance, terms);
-    Touched {
-        attribute: terms.number(&touched.attribute.shared()),
-        dataset: touched.dataset.as_ref().map_or(TermNo(0), |dataset| terms.number(&dataset.shared())),
-        class,
-        key_id: 0,
-        position: None,
-        change: Transition { before: touched.before.as_ref().map(encode), after: touched.after.as_ref().map(encode) },
-    }
 }

@@ -72,6 +72,9 @@ pub enum Change {
     },
     /// 5.6.16: the past of the entity, all of it.
     DeletePast(EntityId),
+    /// What is personal of an entity, now and in the past, in every copy that was ever written: the key that
+    /// sealed it is destroyed.
+    Erase(EntityId),
     /// Subscriptions, registrations, contexts: what the city is told to do rather than what it is.
     Define(Definition),
     Undefine {

@@ -107,11 +107,45 @@ async fn admit(city: &City, knock: &Knock) -> Result<(Permit, bool), Problem> {
     // What may show data of behaviour or persons stands in the trail before a byte of it is read.
     if matches!(effect, Effect::Read | Effect::Operate | Effect::Decide) && !permit.discloses().is_empty() {
         let details = json!({
-            "purpose": permit.purpose(), "classes": classes(&permit), "request": format!("{method} {}", shortened(&uri.to_string())),
+            "purpose": permit.purpose(), "classes": classes(&permit), "request": format!("{method} {}", shortened(&asked(uri))),
         });
         city.note(&permit, "data.released", operation, &details).await?;
     }
     Ok((permit, named.is_some()))
+}
+
+/// Parameters of which the trail keeps what they say: they name things and times. The others may hold what
+/// is asked of persons, such as `q`, and of them it keeps that they were there.
+const KEPT: [&str; 18] = [
+    "type",
+    "id",
+    "attrs",
+    "pick",
+    "omit",
+    "options",
+    "format",
+    "limit",
+    "offset",
+    "count",
+    "timerel",
+    "timeAt",
+    "endTimeAt",
+    "timeproperty",
+    "lastN",
+    "aggrMethods",
+    "aggrPeriodDuration",
+    "at",
+];
+
+/// What was asked for, without the values that it was asked by.
+fn asked(uri: &Uri) -> String {
+    let kept = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) if !KEPT.contains(&name) => format!("{name}=*"),
+        _ => pair.to_owned(),
+    };
+    let parameters: Vec<String> = uri.query().into_iter().flat_map(|query| query.split('&')).map(kept).collect();
+    let mark = if parameters.is_empty() { "" } else { "?" };
+    format!("{}{mark}{}", uri.path(), parameters.join("&"))
 }
 
 /// As much of a request as stands in the trail.

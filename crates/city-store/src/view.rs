@@ -41,9 +41,11 @@ pub enum Space {
     Blocks,
     /// tenant | part | level | number → entries of the trail, their details, and the tree over them.
     Trail,
+    /// tenant | entity → the key that seals what is personal of it; and which keys were destroyed.
+    Persons,
 }
 
-const SPACES: [Space; 11] = [
+const SPACES: [Space; 12] = [
     Space::Meta,
     Space::Tenants,
     Space::Terms,
@@ -55,6 +57,7 @@ const SPACES: [Space; 11] = [
     Space::Requests,
     Space::Blocks,
     Space::Trail,
+    Space::Persons,
 ];
 
 impl Space {
@@ -84,6 +87,7 @@ impl Space {
             Self::Requests => "requests",
             Self::Blocks => "blocks",
             Self::Trail => "trail",
+            Self::Persons => "persons",
         }
     }
 }

@@ -26,12 +26,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use city_model::permit::Grant;
 use city_model::reach::{Attributes, Part, Rule};
 use city_model::{
-    Condition, DataClass, DefinitionKind, Mint, Name, Owner, Permit, PermitSource, Powers, Reach, Release, TenantName,
-    Time,
+    Classes, Condition, DataClass, DefinitionKind, Mint, Name, Owner, Permit, PermitSource, Powers, Reach, Release,
+    TenantName, Time,
 };
 use parking_lot::{Mutex, RwLock};
 
-pub use decide::{Classes, Policies, PolicyError};
+pub use decide::{Policies, PolicyError};
 pub use policy::{StoredClass, StoredPolicy};
 pub use principal::{PUBLIC, Principal, Role};
 pub use releases::RELEASE_WAIT_MAX;
@@ -134,7 +134,7 @@ type Asked = (TenantName, Arc<str>, Option<Box<str>>);
 #[derive(Default)]
 struct Known {
     policies: HashMap<TenantName, Policies>,
-    classes: HashMap<TenantName, Classes>,
+    classes: HashMap<TenantName, Arc<Classes>>,
     tokens: HashMap<Box<str>, Arc<KnownToken>>,
 }
 
@@ -223,7 +223,7 @@ impl Trust {
             }
             (DefinitionKind::Class, body) => {
                 let name = Name::parse(id).map_err(|error| stored("class", &error))?;
-                let classes = known.classes.entry(tenant.clone()).or_default();
+                let classes = Arc::make_mut(known.classes.entry(tenant.clone()).or_default());
                 match body {
                     Some(body) => {
                         let kept = StoredClass::parse(body).map_err(|error| stored("class", &error))?;
@@ -300,7 +300,7 @@ impl Trust {
     /// All of them; yet data of behaviour and persons only where a purpose is named.
     fn operators(&self, tenant: &TenantName, purpose: Option<&str>) -> Arc<Powers> {
         let known = self.known.read();
-        let classes = known.classes.get(tenant).into_iter().flatten();
+        let classes = known.classes.get(tenant).into_iter().flat_map(|classes| classes.iter());
         let sensitive: Vec<(&Name, DataClass)> =
             classes.filter(|(_, class)| class.is_sensitive()).map(|(name, class)| (name, *class)).collect();
         if sensitive.is_empty() {
@@ -308,7 +308,10 @@ impl Trust {
         }
         let mut powers = Powers::clone(&self.all);
         match purpose {
-            Some(_) => powers.discloses = sensitive.into_iter().map(|(_, class)| class).collect(),
+            Some(_) => {
+                let opened = |wanted: &DataClass| sensitive.iter().any(|(_, class)| class == wanted);
+                powers.discloses = DataClass::ALL.into_iter().filter(opened).collect();
+            }
             None => {
                 let names = sensitive.into_iter().map(|(name, _)| name.clone()).collect();
                 let attributes = Attributes::AllBut(names);
@@ -326,9 +329,8 @@ impl Trust {
         }
         let known = self.known.read();
         let policies = known.policies.get(&principal.tenant).unwrap_or(&self.roles);
-        let none = Classes::new();
-        let classes = known.classes.get(&principal.tenant).unwrap_or(&none);
-        let mut powers = policies.decide(principal, purpose, classes);
+        let classes = known.classes.get(&principal.tenant).cloned().unwrap_or_default();
+        let mut powers = policies.decide(principal, purpose, &classes);
         if *principal.id == *PUBLIC {
             // Nobody knows who they are, so nothing can be theirs.
             powers.rights.clear();
@@ -428,6 +430,10 @@ impl PermitSource for Trust {
             Some(again) => Arc::ptr_eq(again.powers(), permit.powers()) || again.powers() == permit.powers(),
             None => false,
         }
+    }
+
+    fn classes(&self, tenant: &TenantName) -> Arc<Classes> {
+        self.known.read().classes.get(tenant).cloned().unwrap_or_default()
     }
 
     fn release(&self, permit: &Permit, now: Time) -> Option<Box<dyn Release>> {

@@ -16,7 +16,8 @@ use city_serve::City;
 use city_serve::city::{Learning, Readers};
 use city_sql::Sql;
 use city_store::journal::Limits;
-use city_store::{Clock, DiskWatch, Folder, FolderDisk, View};
+use city_store::persons::PERSON_KEYS;
+use city_store::{Clock, DiskWatch, Folder, FolderDisk, PersonKeys, View};
 use city_trust::trail::Trail;
 use city_trust::trail::note::Signer;
 use city_trust::{Gate, OPERATOR_PREFIX, Trust};
@@ -58,7 +59,9 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let disk = FolderDisk::new(&journal).with_context(|| format!("The folder {} cannot be made", journal.display()))?;
     let view = Arc::new(open_view(&folder)?);
     let clock = settings.clock;
-    let (context, report) = Context::open(Arc::new(disk), Arc::clone(&view), Arc::clone(&clock), settings.limits)?;
+    let keys = Arc::new(PersonKeys::open(&folder.key_path(PERSON_KEYS))?);
+    let (context, report) =
+        Context::open(Arc::new(disk), Arc::clone(&view), keys, Arc::clone(&clock), settings.limits)?;
     let context = Arc::new(context);
     if let Some((file, offset, bytes)) = &report.journal.cut {
         tracing::warn!(file, offset, bytes, "a torn end of the journal was cut; nothing acknowledged was in it");

@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod demo;
 mod doctor;
+mod erase;
 mod export;
 mod import;
 mod log_file;
@@ -104,6 +105,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Token(options) => token::run(&options),
         Command::Policy(options) => policy::run(&options),
         Command::Class(options) => class::run(&options),
+        Command::Erase(options) => erase::run(&options),
         Command::Ops(options) => ops::run(&options),
         Command::Rule(options) => rule::run(&options),
         Command::Actuator(options) => actuator::run(&options),
