@@ -97,7 +97,7 @@ fn load_tenant(view: &View, space: &TenantSpace) -> Result<Position, Error> {
 }
 
 fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
-    const KINDS: [DefinitionKind; 8] = [
+    const KINDS: [DefinitionKind; 9] = [
         DefinitionKind::Subscription,
         DefinitionKind::Registration,
         DefinitionKind::JsonLdContext,
@@ -106,6 +106,7 @@ fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
         DefinitionKind::Token,
         DefinitionKind::Class,
         DefinitionKind::Actuator,
+        DefinitionKind::Account,
     ];
     for kind in KINDS {
         let prefix = definition_key(space.number, kind, "");

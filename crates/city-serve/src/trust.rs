@@ -52,7 +52,7 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
 }
 
 /// Writes a definition that says who may; before the answer, trust knows it.
-async fn define(city: &City, permit: &Permit, change: Change) -> Result<Applied, Problem> {
+pub async fn define(city: &City, permit: &Permit, change: Change) -> Result<Applied, Problem> {
     let (kind, id) = match &change {
         Change::Define(definition) => (definition.kind, definition.id.clone()),
         Change::Undefine { kind, id } => (*kind, id.clone()),
@@ -111,11 +111,11 @@ async fn create_token(
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }
 
-fn expiry(text: &str, now: Time) -> Result<Time, Problem> {
+pub fn expiry(text: &str, now: Time) -> Result<Time, Problem> {
     let period = Period::parse(text).filter(|period| !period.is_whole());
     let after = period.map(|period| period.start(now, 1));
     after.or_else(|| Time::parse(text)).ok_or_else(|| {
-        let detail = format!("expires: \"{text}\" is neither a duration such as P30D nor a time.");
+        let detail = format!("\"{text}\" is neither a duration such as P30D nor a time.");
         Problem::new(Kind::BadRequestData, "NLD-002", detail)
     })
 }

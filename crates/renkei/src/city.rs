@@ -26,6 +26,8 @@ use city_trust::{Gate, OPERATOR_PREFIX, Trust};
 pub struct OpenCity {
     pub city: Arc<City>,
     pub report: OpenReport,
+    /// The code that makes the first administrator, where nobody is known yet.
+    pub first_run: Option<String>,
     _folder: Folder,
 }
 
@@ -48,6 +50,8 @@ pub struct Settings {
     pub retention: Retention,
     pub outbound: Policy,
     pub auth: Auth,
+    /// Whether browsers reach it by TLS, here or at a proxy in front.
+    pub is_secure: bool,
     /// `URL=FILE`: contexts that are known without asking the network.
     pub contexts: Vec<String>,
 }
@@ -72,7 +76,8 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let history =
         Arc::new(History::start(Arc::clone(&view), context.journal().clone(), Arc::clone(&clock), settings.retention)?);
     let mint = Mint::take().context("This process has opened a city before")?;
-    let trust = Arc::new(open_trust(mint, settings.auth, &folder, &context)?);
+    let (trust, first_run) = open_trust(mint, settings.auth, &folder, &context)?;
+    let trust = Arc::new(trust);
     let trail = open_trail(&folder, &view, &context)?;
     let permits = Arc::clone(&trust) as Arc<dyn PermitSource>;
     context.heed(Arc::clone(&permits));
@@ -95,8 +100,9 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
         clock,
         disk: watch,
         readers: Readers::default(),
+        is_secure: settings.is_secure,
     };
-    Ok(OpenCity { city: Arc::new(city), report, _folder: folder })
+    Ok(OpenCity { city: Arc::new(city), report, first_run, _folder: folder })
 }
 
 /// What rules propose lies on the desk of those who decide.
@@ -125,7 +131,7 @@ fn not_taken(error: control::Error) -> NotTaken {
 
 /// With the tokens and policies of all tenants. Where those who ask must say who they are, the local
 /// operator's token of this run is left in the data folder: who can read that can read everything.
-fn open_trust(mint: Mint, auth: Auth, folder: &Folder, context: &Context) -> Result<Trust> {
+fn open_trust(mint: Mint, auth: Auth, folder: &Folder, context: &Context) -> Result<(Trust, Option<String>)> {
     let gate = match auth {
         Auth::Off => Gate::Open,
         Auth::On => {
@@ -137,13 +143,17 @@ fn open_trust(mint: Mint, auth: Auth, folder: &Folder, context: &Context) -> Res
     };
     let trust = Trust::new(mint, gate);
     for space in context.tenants().list() {
-        for kind in [DefinitionKind::Class, DefinitionKind::Policy, DefinitionKind::Token] {
+        for kind in [DefinitionKind::Class, DefinitionKind::Policy, DefinitionKind::Token, DefinitionKind::Account] {
             for (id, body) in definitions_of(&space, kind) {
                 trust.learn(&space.name, kind, &id, Some(&body))?;
             }
         }
     }
-    Ok(trust)
+    let first_run = if auth == Auth::On && trust.knows_nobody() { Some(city_trust::random_secret()?) } else { None };
+    if let Some(code) = &first_run {
+        trust.await_first_run(code);
+    }
+    Ok((trust, first_run))
 }
 
 /// The trail, with the key that signs it: made once, and the same from then on.

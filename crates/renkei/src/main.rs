@@ -1,6 +1,7 @@
 //! The City OS in one binary. What each command does stands in the module of its name; here is
 //! the table of contents.
 
+mod account;
 mod actuator;
 mod audit;
 mod backup;
@@ -105,6 +106,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Token(options) => token::run(&options),
         Command::Policy(options) => policy::run(&options),
         Command::Class(options) => class::run(&options),
+        Command::Account(options) => account::run(&options),
         Command::Erase(options) => erase::run(&options),
         Command::Ops(options) => ops::run(&options),
         Command::Rule(options) => rule::run(&options),

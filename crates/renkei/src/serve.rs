@@ -140,6 +140,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
         retention: Retention { keep: options.history_keep, thin: options.history_thin },
         outbound: Policy { allow: options.outbound_allow.clone(), ..Policy::default() },
         auth: options.auth,
+        is_secure: options.tls_cert.is_some() || options.plain_http,
         contexts: options.context_file.clone(),
     };
     // Deliveries and the socket belong to the runtime from here on.
@@ -164,6 +165,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
     );
     let stop = stop_signal()?;
     println!("ready {scheme}://{}", serving.address());
+    if let Some(code) = &opened.first_run {
+        eprintln!(
+            "Nobody is known to this city yet. Make its first administrator at {scheme}://{}/first-run?code={code} (once, while this server runs).",
+            serving.address()
+        );
+    }
     runtime.block_on(serving.until(stop));
     tracing::info!("stopped");
     // Deliveries end first, then the followers, then the commit thread.
@@ -247,6 +254,8 @@ pub fn doors(ready: &Ready, metering: &Metering) -> Vec<Operation<Arc<City>>> {
     operations.extend(city_serve::console::operations());
     operations.extend(city_serve::sql::operations());
     operations.extend(city_serve::trust::operations());
+    operations.extend(city_serve::people::operations());
+    operations.extend(city_serve::pages::operations());
     operations.extend(city_serve::audit::operations());
     operations
 }
