@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::people::{HASHES_AT_ONCE, HASHES_WAITING_MAX};
 use crate::problem::Problem;
+use crate::stream::Streams;
 
 /// The rooms behind the doors. `renkei` puts it together.
 pub struct City {
@@ -38,6 +39,7 @@ pub struct City {
     pub sql: Sql,
     pub disk: DiskWatch,
     pub readers: Readers,
+    pub streams: Streams,
     /// Whether browsers reach it by TLS, here or at a proxy in front.
     pub is_secure: bool,
 }

@@ -30,6 +30,7 @@ pub mod problem;
 mod released;
 pub mod server;
 pub mod sql;
+pub mod stream;
 mod tls;
 pub mod trust;
 mod undelete;

@@ -14,6 +14,7 @@ use city_ngsi_ld::{ContextDocument, ContextStore};
 use city_outbound::{Outbound, Policy};
 use city_serve::City;
 use city_serve::city::{Learning, Readers};
+use city_serve::stream::Streams;
 use city_sql::Sql;
 use city_store::journal::Limits;
 use city_store::persons::PERSON_KEYS;
@@ -85,6 +86,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let hand = Hand::take().context("This process has opened a city before")?;
     let control = Control::start(Arc::clone(&context), outbound.clone(), Arc::clone(&permits), hand)?;
     let insight = Insight::start(Arc::clone(&context), permits, Arc::new(OnDesk(Arc::clone(&control))))?;
+    let journal_reader = context.journal().clone();
     let city = City {
         insight,
         control,
@@ -100,6 +102,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
         clock,
         disk: watch,
         readers: Readers::default(),
+        streams: Streams::start(journal_reader).context("The thread for streams cannot be started")?,
         is_secure: settings.is_secure,
     };
     Ok(OpenCity { city: Arc::new(city), report, first_run, _folder: folder })

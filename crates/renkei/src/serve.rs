@@ -232,9 +232,11 @@ impl Serving {
     pub async fn until(self, stop: impl Future<Output = ()>) {
         let ready = self.ready;
         let gauges = tokio::spawn(watch_gauges(Arc::clone(&self.city)));
+        let streaming = Arc::clone(&self.city);
         let stop = async move {
             stop.await;
             ready.set(Phase::Stopping);
+            streaming.streams.end();
         };
         let stopped = self.server.serve(self.frame, stop).await;
         gauges.abort();
@@ -253,6 +255,7 @@ pub fn doors(ready: &Ready, metering: &Metering) -> Vec<Operation<Arc<City>>> {
     operations.extend(city_serve::vocabulary::operations());
     operations.extend(city_serve::console::operations());
     operations.extend(city_serve::sql::operations());
+    operations.extend(city_serve::stream::operations());
     operations.extend(city_serve::trust::operations());
     operations.extend(city_serve::people::operations());
     operations.extend(city_serve::pages::operations());

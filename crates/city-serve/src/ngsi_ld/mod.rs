@@ -25,7 +25,8 @@ use crate::doors::{Effect, Operation};
 use crate::problem::Problem;
 
 pub use problems::{RETRY_AFTER_BUSY, said};
-pub use query::parse_query;
+pub use query::{Projection, parse_query};
+pub use request::Ask;
 pub use subscriptions::is_shown;
 pub use then::stood_at;
 

@@ -13,6 +13,7 @@ const ADDRESSES: &[&str] = &[
     "/trust/v1/",
     "/audit/v1/",
     "/sql",
+    "/stream",
     "/vocab/v1/",
     "/console",
     "/login",
@@ -37,6 +38,7 @@ fn doors() -> Vec<Operation<std::sync::Arc<city_serve::City>>> {
     operations.extend(city_serve::vocabulary::operations());
     operations.extend(city_serve::console::operations());
     operations.extend(city_serve::sql::operations());
+    operations.extend(city_serve::stream::operations());
     operations.extend(city_serve::trust::operations());
     operations.extend(city_serve::people::operations());
     operations.extend(city_serve::pages::operations());
