@@ -61,7 +61,7 @@ impl Context {
     pub fn see_newest(
         &self,
         _: &Hand,
-        space: &TenantSpace,
+        space: &Arc<TenantSpace>,
         query: &Query,
         see: &mut dyn FnMut(Arc<Entity>) -> ControlFlow<()>,
     ) -> Result<(), Error> {

@@ -25,8 +25,8 @@ mod visible;
 use std::sync::{Arc, OnceLock};
 
 use city_model::{
-    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Permit, PermitSource, Query, Refused, Rejected,
-    Right, TenantName,
+    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Permit, PermitSource, Query, Refused, Rejected, Right,
+    TenantName,
 };
 use city_store::journal::{Limits, Opened};
 use city_store::record::{AlsoWrite, LIVE_BRANCH};
