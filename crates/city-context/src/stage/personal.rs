@@ -67,7 +67,7 @@ impl Staging<'_> {
         let person = (self.order.space.number, found.number);
         if let Some(key) = self.order.space.terms.keys().part(person) {
             record.also = persons::destroyed(person, key).into();
-            self.batch.moves.push(Move::Doom { tenant: self.order.space.clone(), key });
+            self.batch.moves.push(Move::Doom { tenant: self.order.space.clone(), person, key });
         }
         let seq = Some(record.seq);
         self.push(record, None);
