@@ -79,7 +79,7 @@ pub fn as_of(
 
 /// The view shows a change a moment before the journal hands it out: in between, its record is
 /// not forgotten but on its way.
-fn await_published(journal: &JournalReader, lsn: u64) -> Result<(), Error> {
+pub(crate) fn await_published(journal: &JournalReader, lsn: u64) -> Result<(), Error> {
     while lsn > journal.durable() && !journal.wait_after(lsn - 1, PUBLISH_WAIT) {
         if journal.is_closed() {
             return Err(Error::Stopping);

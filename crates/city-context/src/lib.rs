@@ -6,6 +6,7 @@
 
 pub mod answers;
 pub mod as_of;
+mod by_hand;
 pub mod commandable;
 pub mod evaluate;
 pub mod image;
@@ -26,7 +27,7 @@ mod weigh;
 use std::sync::{Arc, OnceLock};
 
 use city_model::{
-    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Hand, Permit, PermitSource, Query, Refused, Rejected,
+    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Permit, PermitSource, Query, Refused, Rejected,
     Right, TenantName,
 };
 use city_store::journal::{Limits, Opened};
@@ -63,6 +64,11 @@ pub enum Error {
     TooManyTenants,
     #[error("CTX-008 Tenant {0} does not exist. It comes into being with its first entity.")]
     TenantNotFound(TenantName),
+    #[error(
+        "CTX-009 This request would write {bytes} bytes at once, and {} are the most. Nothing was changed. Send it in smaller parts.",
+        city_store::frame::FRAME_BYTES_MAX
+    )]
+    TooLarge { bytes: usize },
 }
 
 /// The current state of all tenants. One per process.
@@ -167,19 +173,6 @@ impl Context {
         also: Vec<AlsoWrite>,
     ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
         let receiver = self.submit(permit, changes, cause, also, None, false)?;
-        receiver.blocking_recv().unwrap_or(Err(Error::Stopping))
-    }
-
-    /// As `apply_blocking`, by the hand of the loop: for suggestions, decisions and commands, and for what is
-    /// commandable. Under whose permit it is says who did it; what they may was asked before.
-    pub fn act_blocking(
-        &self,
-        _: &Hand,
-        permit: &Permit,
-        changes: Vec<Change>,
-        cause: Cause,
-    ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
-        let receiver = self.submit(permit, changes, cause, Vec::new(), None, true)?;
         receiver.blocking_recv().unwrap_or(Err(Error::Stopping))
     }
 

@@ -70,7 +70,7 @@ pub fn may_bring_about(
 fn is_whole(sight: &Sight) -> bool {
     match sight {
         Sight::Everything => true,
-        Sight::Part { grants, forbids } => {
+        Sight::Part { grants, forbids, .. } => {
             forbids.is_empty() && grants.iter().any(|rule| rule.attributes == Attributes::All)
         }
     }

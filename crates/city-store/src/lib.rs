@@ -13,7 +13,7 @@ pub mod disk;
 #[cfg(any(test, feature = "faults"))]
 pub mod faulty;
 pub mod folder;
-mod frame;
+pub mod frame;
 pub mod journal;
 pub mod lag;
 pub mod persons;

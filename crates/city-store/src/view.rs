@@ -134,6 +134,11 @@ impl ViewBatch {
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
     }
+
+    /// Forgets all but the first writes.
+    pub fn truncate(&mut self, len: usize) {
+        self.writes.truncate(len);
+    }
 }
 
 fn checksum(key: &[u8], value: &[u8]) -> u32 {

@@ -157,12 +157,11 @@ impl Control {
         }
     }
 
-    /// Writes papers under somebody's name, in one frame of the journal: a crash leaves all of them or none. One
-    /// that is refused does not take the others with it.
+    /// Writes papers under somebody's name, all of them or none: in one frame of the journal, and the first that
+    /// is rejected takes the others with it.
     fn write(&self, permit: &Permit, origin: &str, changes: Vec<Change>) -> Result<Vec<Applied>, Error> {
         let cause = Cause { request: uuid::Uuid::new_v4().as_u128(), origin: origin.into(), depth: 0 };
-        let results = self.context.act_blocking(&self.hand, permit, changes, cause)?;
-        results.into_iter().map(|result| result.map_err(Error::from)).collect()
+        Ok(self.context.act_blocking(&self.hand, permit, changes, cause)??)
     }
 
     /// Whether a rule has begun at an entity, and not ended.

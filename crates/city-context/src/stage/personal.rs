@@ -65,7 +65,7 @@ impl Staging<'_> {
         let (what, subject) = ("person.erased".into(), id.as_str().into());
         record.note = Some(Note { what, subject, details: Box::default() });
         let person = (self.order.space.number, found.number);
-        if let Some(key) = self.order.space.terms.keys().part(person) {
+        if let Some(key) = self.order.part(person) {
             record.also = persons::destroyed(person, key).into();
             self.batch.moves.push(Move::Doom { tenant: self.order.space.clone(), key });
         }
