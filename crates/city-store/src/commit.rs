@@ -27,6 +27,8 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 pub const WATERMARK_KEY: &[u8] = b"watermark";
 /// The matcher's place in the journal. It belongs to the outbox: a backup carries the two together.
 pub const MATCHER_CURSOR_KEY: &[u8] = b"cursor:matcher";
+/// There while a folder that was restored has not been served yet: what was under way in it may have been done since.
+pub const RESTORED_KEY: &[u8] = b"restored";
 /// How far rules have followed.
 pub const RULES_CURSOR_KEY: &[u8] = b"cursor:rules";
 

@@ -16,8 +16,8 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::disk::{Disk, DiskFile};
 use crate::frame::{
-    FRAME_BYTES_MAX, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, body_bytes, encode_frame, frame_is_valid, holds_valid_frame, read_frame_header,
-    read_segment_header, records_of, segment_header,
+    FRAME_BYTES_MAX, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, body_bytes, encode_frame, frame_is_valid,
+    holds_valid_frame, read_frame_header, read_segment_header, records_of, segment_header,
 };
 use crate::record::Record;
 use crate::{Error, error_len};

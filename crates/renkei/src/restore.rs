@@ -10,10 +10,10 @@ use city_context::Context;
 use city_history::{History, Policy};
 use city_model::Time;
 use city_store::backup::{Cut, PartEnd, PartReader, Reached, SegmentWriter, lay_base, lay_frames, lay_outbox};
-use city_store::commit::MATCHER_CURSOR_KEY;
+use city_store::commit::{MATCHER_CURSOR_KEY, RESTORED_KEY};
 use city_store::journal::Limits;
 use city_store::persons::PERSON_KEYS;
-use city_store::{Folder, FolderDisk, PersonKeys, Space, SystemClock, View};
+use city_store::{Folder, FolderDisk, PersonKeys, Space, SystemClock, View, ViewBatch};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -30,7 +30,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 The folder must be new or empty. It is done only when the store was opened, history has taken in
 the journal, and every stored value was read against its checksum. Notifications that were
-delivered after the backup are delivered once more, with the same id, when the server starts.")]
+delivered after the backup are delivered once more, with the same id, when the server starts.
+Commands that were under way are not: they are unknown from then on, and a person says what became
+of them.")]
 pub struct Options {
     /// Folder of the backups
     #[arg(value_name = "DIR")]
@@ -161,6 +163,11 @@ fn fill(chain: &Chain, folder: &Folder, keys: Option<&[u8]>, until: Option<Time>
     let opened = open(folder, &view, &reached)?;
     // What was replayed lies behind what was laid, and is read back with it.
     let values = view.check()?;
+    // Commands that were under way may have been done since: the server asks a person, and sends none again.
+    let mut batch = ViewBatch::default();
+    batch.put(Space::Meta, RESTORED_KEY, &[1]);
+    view.write(batch)?;
+    view.persist()?;
     let cursor = view.get(Space::Meta, MATCHER_CURSOR_KEY)?;
     let cursor = cursor.and_then(|bytes| bytes[..].try_into().ok()).map_or(0, u64::from_le_bytes);
     Ok(Restored {
