@@ -27,8 +27,8 @@ mod weigh;
 use std::sync::{Arc, OnceLock};
 
 use city_model::{
-    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Permit, PermitSource, Query, Refused, Rejected,
-    Right, TenantName,
+    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Permit, PermitSource, Query, Refused, Rejected, Right,
+    TenantName,
 };
 use city_store::journal::{Limits, Opened};
 use city_store::record::{AlsoWrite, LIVE_BRANCH};

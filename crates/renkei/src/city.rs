@@ -112,16 +112,20 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
 struct OnDesk(Arc<Control>);
 
 impl city_insight::Desk for OnDesk {
-    fn has_begun(&self, tenant: u32, rule: &str, about: &EntityId) -> bool {
-        self.0.has_begun(tenant, rule, about)
+    fn has_begun(&self, tenant: u32, rule: &str, about: &EntityId, seq: u64) -> bool {
+        self.0.has_begun(tenant, rule, about, seq)
     }
 
     fn suggest(&self, permit: &Permit, proposal: &Proposal) -> Result<(), NotTaken> {
         self.0.suggest(permit, proposal).map(drop).map_err(not_taken)
     }
 
-    fn end(&self, permit: &Permit, rule: &str, about: &EntityId) -> Result<(), NotTaken> {
-        self.0.clear(permit, rule, about).map_err(not_taken)
+    fn end(&self, permit: &Permit, rule: &str, about: &EntityId, seq: u64) -> Result<(), NotTaken> {
+        self.0.clear(permit, rule, about, seq).map_err(not_taken)
+    }
+
+    fn forget(&self, tenant: u32, rule: &str) {
+        self.0.forget(tenant, rule);
     }
 }
 

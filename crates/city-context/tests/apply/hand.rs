@@ -2,13 +2,13 @@
 
 use std::sync::OnceLock;
 
-use city_context::Error;
+use city_context::{AsOf, Error};
 use city_model::vocabulary;
 use city_model::{Change, Definition, DefinitionKind, Entity, EntityId, Hand, Note, Rejected, Value};
 use city_store::frame::FRAME_BYTES_MAX;
 use city_store::journal::Read;
 
-use crate::city::{City, cause, meter, name, permit, value};
+use crate::city::{City, cause, id, meter, name, permit, value};
 
 fn hand() -> &'static Hand {
     static HAND: OnceLock<Hand> = OnceLock::new();
@@ -35,7 +35,8 @@ fn papers_of_one_step_are_written_all_or_none() {
     let mut city = City::new(1);
     city.one(Change::Create(meter("1", &[("a", Value::Int(1))]))).unwrap();
     let before = city.context().journal().durable();
-    let changed = Change::Append { fragment: meter("1", &[("a", Value::Int(2)), ("new", Value::Int(2))]), overwrite: true };
+    let changed =
+        Change::Append { fragment: meter("1", &[("a", Value::Int(2)), ("new", Value::Int(2))]), overwrite: true };
     let refused = act(&city, vec![Change::Create(paper(1)), changed.clone(), note(1), Change::Create(paper(1))]);
     assert!(matches!(refused, Err(Rejected::AlreadyExists(_))), "{refused:?}");
     assert_eq!(city.context().journal().durable(), before, "nothing of it is in the journal");
@@ -72,7 +73,32 @@ fn a_past_that_is_staged_beside_it_does_not_hide_what_is_commandable() {
     let past = |entity: Entity, must_exist| Change::Past { fragment: entity, must_exist };
     let mut second = meter("1", &[("valve", Value::Int(1))]);
     second.types.clear();
-    let results = city.apply(vec![define, past(meter("1", &[("a", Value::Int(1))]), false), past(second, true)]).unwrap();
+    let results =
+        city.apply(vec![define, past(meter("1", &[("a", Value::Int(1))]), false), past(second, true)]).unwrap();
     assert!(results[0].is_ok() && results[1].is_ok());
     assert!(matches!(results[2], Err(Rejected::Forbidden(_))), "{:?}", results[2]);
+}
+
+#[test]
+fn an_entity_is_known_as_it_was_at_a_time_that_has_passed() {
+    let mut city = City::new(1);
+    let mut times = Vec::new();
+    for level in 0..4 {
+        city.one(Change::Upsert { entity: meter("1", &[("level", Value::Int(level))]), update: true }).unwrap();
+        times.push(city.get("1").unwrap().modified_at);
+        city.clock.advance_micros(1_000_000);
+    }
+    for lose_view in [false, true] {
+        city.restart(lose_view).unwrap();
+        let space = city.context().tenant(&permit("default")).unwrap();
+        let level = |at| match city.context().known_at(hand(), &space, &id("1"), at).unwrap() {
+            AsOf::Entity(entity) => entity.and_then(|entity| value(&entity, "level")),
+            AsOf::Forgotten => panic!("forgotten"),
+        };
+        for (then, at) in times.iter().enumerate() {
+            let then = Value::Int(i64::try_from(then).unwrap());
+            assert_eq!((level(*at), level(at.plus_micros(999_999))), (Some(then.clone()), Some(then)));
+        }
+        assert_eq!(level(times[0].plus_micros(-1)), None, "it was not there yet");
+    }
 }
