@@ -18,6 +18,7 @@ fn about() -> EntityId {
 fn proposal(seq: u64, deadline: Time) -> Proposal {
     Proposal {
         rule: "flood".into(),
+        version: 1,
         about: about(),
         seq,
         what: "Close it".into(),

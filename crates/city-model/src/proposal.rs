@@ -13,6 +13,8 @@ pub const STEPS_MAX: usize = 32;
 pub struct Proposal {
     /// The rule that proposes it.
     pub rule: Box<str>,
+    /// Which of its changes, as it was then.
+    pub version: u32,
     /// The entity whose change gave rise to it.
     pub about: EntityId,
     /// That change; the same one proposes once.

@@ -146,9 +146,14 @@ pub struct Number(Box<str>);
 impl Number {
     /// The same cause in the same tenant has the same number, however often it is told.
     #[must_use]
-    pub fn of(tenant: &str, rule: &str, about: &str, seq: u64) -> Self {
+    pub fn of(tenant: &str, rule: (&str, u32), about: &str, seq: u64) -> Self {
+        let (rule, version) = rule;
         // Length before text, so that no two of them read the same.
-        let name = format!("{}:{tenant}{}:{rule}{}:{about}{seq}", tenant.len(), rule.len(), about.len());
+        let mut name = format!("{}:{tenant}{}:{rule}{}:{about}{seq}", tenant.len(), rule.len(), about.len());
+        // The same change may give rise to another suggestion once the rule is another.
+        if version > 1 {
+            name.push_str(&format!(":{version}"));
+        }
         Self(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string().into())
     }
 
@@ -204,9 +209,10 @@ mod tests {
 
     #[test]
     fn what_stands_below_a_suggestion_is_found_by_its_number() {
-        let number = Number::of("default", "flood", "urn:x:1", 7);
-        assert_eq!(number, Number::of("default", "flood", "urn:x:1", 7));
-        assert_ne!(number, Number::of("default", "floodurn:x:1", "", 7));
+        let number = Number::of("default", ("flood", 1), "urn:x:1", 7);
+        assert_eq!(number, Number::of("default", ("flood", 1), "urn:x:1", 7));
+        assert_ne!(number, Number::of("default", ("floodurn:x:1", 1), "", 7));
+        assert_ne!(number, Number::of("default", ("flood", 2), "urn:x:1", 7));
         for id in
             [number.suggestion(), number.decision(1), number.command(3), number.acknowledgement(3, 1), number.effect()]
         {
