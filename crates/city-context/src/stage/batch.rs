@@ -89,11 +89,13 @@ impl Mark {
     }
 }
 
+type DefinitionKey = (DefinitionKind, Box<str>);
+
 /// What stood in a tenant's book before the request that is being staged, the newest last.
 #[derive(Default)]
 pub struct Undo {
     entities: Vec<(Arc<str>, Option<StagedEntity>)>,
-    definitions: Vec<((DefinitionKind, Box<str>), Option<Option<Arc<[u8]>>>)>,
+    definitions: Vec<(DefinitionKey, Option<Option<Arc<[u8]>>>)>,
     /// Persons that were parted from their keys.
     parted: Vec<(Person, KeyNo)>,
 }
@@ -111,7 +113,7 @@ impl TenantOrder {
         Some(key)
     }
 
-    pub(super) fn stage_definition(&mut self, key: (DefinitionKind, Box<str>), body: Option<Arc<[u8]>>) {
+    pub(super) fn stage_definition(&mut self, key: DefinitionKey, body: Option<Arc<[u8]>>) {
         let before = self.definitions.insert(key.clone(), body);
         self.undo.definitions.push((key, before));
     }
