@@ -248,7 +248,7 @@ mod tests {
             let told = holds(source, &entity).unwrap_err();
             assert!(told.contains(why), "{source}: {told}");
         }
-        let nine = vec!["count(level, \"PT1H\")"; 9].join(" + ");
+        let nine = ["count(level, \"PT1H\")"; 9].join(" + ");
         assert!(holds(&format!("{nine} > 1.0"), &entity).unwrap_err().contains("8 windows"));
     }
 

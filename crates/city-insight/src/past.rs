@@ -43,16 +43,20 @@ impl Seen<'_> {
         let series = Series { tenant: self.space.number, entity, attributes, query: &query, instances_max: usize::MAX };
         self.history.visit(&series, &mut |attribute, dataset, time, parts| {
             // Rules look at what has no dataset.
-            Ok(dataset != TermNo(0) || see(attribute, time, self.instance(parts)?))
+            if dataset != TermNo(0) {
+                return Ok(true);
+            }
+            // What was erased was never read.
+            Ok(self.instance(parts)?.is_none_or(|instance| see(attribute, time, instance)))
         })?;
         Ok(())
     }
 
-    fn instance(&self, parts: &InstanceParts<'_>) -> Result<Instance, city_store::Error> {
+    fn instance(&self, parts: &InstanceParts<'_>) -> Result<Option<Instance>, city_store::Error> {
         let mut bytes = Writer::default();
         parts.join(&mut bytes);
         let mut instance = read_instance(&mut Reader::new(&bytes.bytes), None, &self.space.terms)?;
-        if parts.deleted {
+        if let Some(instance) = instance.as_mut().filter(|_| parts.deleted) {
             instance.kind = Kind::Null;
         }
         Ok(instance)

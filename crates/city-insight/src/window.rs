@@ -171,7 +171,7 @@ impl Window {
                 (count > 0.0).then(|| Cel::Float(sum / count))
             }
             Kind::Rate => {
-                let (first, last) = (numbers().next()?, numbers().last()?);
+                let (first, last) = (numbers().next()?, numbers().next_back()?);
                 let seconds = (last.0.as_micros() - first.0.as_micros()) as f64 / 1e6;
                 (seconds > 0.0).then(|| Cel::Float((last.1 - first.1) / seconds))
             }
