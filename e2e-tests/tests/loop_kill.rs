@@ -55,14 +55,34 @@ fn machine(hang_up: impl Fn(usize) -> bool + Send + Sync + 'static) -> (Receiver
     (machine, signals)
 }
 
+/// How the one command of a suggestion ended, once it has.
+fn ended(client: &Client, id: &str) -> Value {
+    eventually("its end", || {
+        let found = record(client, id);
+        let status = found["commands"][0]["status"].as_str();
+        matches!(status, Some("acknowledged" | "unknown")).then_some(found)
+    })
+}
+
 #[test]
 fn a_kill_at_any_step_loses_no_command_and_makes_no_second_one() {
+    killed_at_each_step(true);
+}
+
+#[test]
+fn a_kill_at_any_step_asks_no_machine_twice_that_cannot_tell_repeats() {
+    killed_at_each_step(false);
+}
+
+fn killed_at_each_step(repeatable: bool) {
     let trials = std::env::var("RENKEI_LOOP_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(TRIALS);
     let folder = tempfile::tempdir().unwrap();
     let mut random = Random::new(6);
     let mut server = Server::start(folder.path());
     let (machine, told) = machine(|trial| STEPS[trial % STEPS.len()] == "sent");
-    set_up(&server.client(), &actuator(&machine.url()), "PT30M");
+    let mut actuator = actuator(&machine.url());
+    actuator["repeatable"] = repeatable.into();
+    set_up(&server.client(), &actuator, "PT30M");
     for trial in 0..trials {
         let step = STEPS[trial % STEPS.len()];
         let level = json!({"type": "Property", "value": 3});
@@ -98,6 +118,13 @@ fn a_kill_at_any_step_loses_no_command_and_makes_no_second_one() {
             told.recv_timeout(Duration::from_secs(60)).unwrap();
             kill(&mut server, folder.path(), &mut random);
         }
+        let fate = ended(&server.client(), &id);
+        if fate["commands"][0]["status"] == "unknown" {
+            assert!(!repeatable, "it is known where repeats are told: {fate}");
+            let command = fate["commands"][0]["id"].as_str().unwrap();
+            let path = format!("/ops/v1/commands/{}/resolution", e2e_tests::encode(command));
+            is(server.client().post(&path, &json!({"outcome": "done", "reason": "seen on the spot"})), 204);
+        }
         let done = command_is(&server.client(), &id, "acknowledged");
         assert_eq!(done["commands"].as_array().unwrap().len(), 1, "{done}");
         assert_eq!(done["acknowledgements"].as_array().unwrap().len(), 1, "{done}");
@@ -110,6 +137,10 @@ fn a_kill_at_any_step_loses_no_command_and_makes_no_second_one() {
         let first = bodies.entry(one.id().to_owned()).or_insert_with(|| one.body.clone());
         assert_eq!(*first, one.body, "a repeat is the same");
     }
-    assert_eq!(bodies.len(), trials, "each decision was carried out, once");
+    if repeatable {
+        assert_eq!(bodies.len(), trials, "each decision was carried out, once");
+    } else {
+        assert_eq!(machine.count(), bodies.len(), "nothing came twice");
+    }
     assert_eq!(suggestions(&server.client(), "open"), Vec::<Value>::new());
 }

@@ -21,6 +21,7 @@ fn proposal(seq: u64, deadline: Time) -> Proposal {
         version: 1,
         about: about(),
         seq,
+        looked_at: None,
         what: "Close it".into(),
         why: "It rises".into(),
         steps: Vec::new(),

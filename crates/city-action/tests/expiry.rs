@@ -54,6 +54,7 @@ fn one_suggestion_that_cannot_end_does_not_keep_another_from_ending() {
         version: 1,
         about,
         seq: 1,
+        looked_at: None,
         what: "Close it".into(),
         why: "It rises".into(),
         steps: Vec::new(),

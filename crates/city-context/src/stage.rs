@@ -361,7 +361,6 @@ impl From<Error> for StageError {
     }
 }
 
-/// One request on its way into the batch.
 /// Who asks for changes, and how.
 struct Asked<'a> {
     permit: &'a Permit,
@@ -369,6 +368,7 @@ struct Asked<'a> {
     by_hand: bool,
 }
 
+/// One request on its way into the batch.
 struct Staging<'a> {
     order: &'a mut TenantOrder,
     view: &'a View,

@@ -33,6 +33,14 @@ const HISTORY_LOOK: Duration = Duration::from_millis(2);
 /// Entities that are looked at in one go, when a rule is new.
 const LOOK_ENTITIES: usize = 1_000;
 
+/// Why a rule is held against an entity now.
+struct Occasion {
+    /// The entity's change, or its last one where the clock was looked at.
+    seq: u64,
+    at: Time,
+    is_look: bool,
+}
+
 pub struct Follower {
     context: Arc<Context>,
     history: Arc<History>,
@@ -250,7 +258,7 @@ impl Follower {
             let (entities, next) = self.context.query_after(&permit, &query, number, LOOK_ENTITIES)?;
             for entity in entities.iter().filter(|entity| rule.watches(entity)) {
                 let seq = space.index.read().seq_of(entity.id.as_str());
-                self.hold_one(space, rule, &permit, entity, (seq, at))?;
+                self.hold_one(space, rule, &permit, entity, &Occasion { seq, at, is_look: true })?;
             }
             after = next;
         }
@@ -281,7 +289,8 @@ impl Follower {
             if rule.has_windows() && !self.wait_for_history(published.lsn)? {
                 return Ok(());
             }
-            self.hold_one(&space, rule, &permit, &seen, (record.seq, record.time))?;
+            let occasion = Occasion { seq: record.seq, at: record.time, is_look: false };
+            self.hold_one(&space, rule, &permit, &seen, &occasion)?;
         }
         Ok(())
     }
@@ -304,9 +313,10 @@ impl Follower {
         rule: &Rule,
         permit: &Permit,
         entity: &Entity,
-        (seq, at): (u64, Time),
+        occasion: &Occasion,
     ) -> Result<(), Error> {
         metrics::counter!("renkei_rule_evaluations_total").increment(1);
+        let Occasion { seq, at, is_look } = *occasion;
         let has_begun = self.desk.has_begun(space.number, rule.name(), &entity.id, seq);
         let seen = Seen { context: &self.context, history: &self.history, space, permit };
         let finding = match rule.find(entity, has_begun, &Moment { at, past: &seen }) {
@@ -319,7 +329,7 @@ impl Follower {
         self.note(space.number, rule.name(), None);
         match finding {
             Finding::Begins => {
-                let proposal = rule.proposal(entity, seq, self.context.clock().now());
+                let proposal = rule.proposal(entity, seq, self.context.clock().now(), is_look.then_some(at));
                 self.taken(space, rule, self.desk.suggest(permit, &proposal))
             }
             Finding::Ends => self.taken(space, rule, self.desk.end(permit, rule.name(), &entity.id, seq)),

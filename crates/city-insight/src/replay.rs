@@ -156,7 +156,11 @@ impl Replay<'_> {
             Finding::Neither => {}
             Finding::Begins => {
                 *begun = Some(self.done.found.len());
-                self.done.found.push(Found { at, proposal: self.rule.proposal(entity, 0, at), ended_at: None });
+                self.done.found.push(Found {
+                    at,
+                    proposal: self.rule.proposal(entity, 0, at, Some(at)),
+                    ended_at: None,
+                });
             }
             Finding::Ends => {
                 if let Some(found) = begun.take().and_then(|place| self.done.found.get_mut(place)) {

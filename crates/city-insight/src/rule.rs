@@ -283,7 +283,7 @@ impl Rule {
 
     /// What it proposes for an entity, at one of its changes.
     #[must_use]
-    pub fn proposal(&self, entity: &Entity, seq: u64, now: Time) -> Proposal {
+    pub fn proposal(&self, entity: &Entity, seq: u64, now: Time, looked_at: Option<Time>) -> Proposal {
         let suggest = &self.stored.text.suggest;
         let fill = |text: &str| self.fill(text, entity).into_boxed_str();
         let evidence = self.when.names().values().filter_map(|name| evidence(entity, name)).collect();
@@ -297,6 +297,7 @@ impl Rule {
             version: self.stored.version,
             about: entity.id.clone(),
             seq,
+            looked_at,
             what: fill(&suggest.what),
             why: fill(&suggest.why),
             steps: self.steps.clone(),

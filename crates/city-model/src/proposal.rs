@@ -17,8 +17,10 @@ pub struct Proposal {
     pub version: u32,
     /// The entity whose change gave rise to it.
     pub about: EntityId,
-    /// That change; the same one proposes once.
+    /// That change; the same one proposes once,
     pub seq: u64,
+    /// unless it was a look at the clock that found it, at this time.
+    pub looked_at: Option<Time>,
     pub what: Box<str>,
     pub why: Box<str>,
     pub steps: Vec<Step>,
