@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use city_model::{DefinitionKind, Entity};
 use city_store::frame::{FRAME_BYTES_MAX, RECORD_HEADER_BYTES};
-use city_store::{Published, Record, ViewBatch};
+use city_store::persons::Person;
+use city_store::{KeyNo, Published, Record, ViewBatch};
 
 use super::{Move, Position, StagedEntity, TenantOrder};
 use crate::project::project;
@@ -79,24 +80,24 @@ impl Mark {
         batch.encoded.truncate(self.records);
         batch.bytes = self.bytes;
         batch.writes.truncate(self.writes);
-        for undone in batch.moves.drain(self.moves..) {
-            // Nobody was erased, so the key is still its person's.
-            if let Move::Doom { tenant, person, key } = undone {
-                tenant.terms.keys().learn(person, key);
-            }
-        }
+        batch.moves.truncate(self.moves);
         order.staged = self.staged;
         let undo = std::mem::take(&mut order.undo);
         put_back(&mut order.entities, undo.entities);
         put_back(&mut order.definitions, undo.definitions);
+        undo.parted.into_iter().for_each(|(person, key)| order.space.terms.keys().learn(person, key));
     }
 }
+
+type DefinitionKey = (DefinitionKind, Box<str>);
 
 /// What stood in a tenant's book before the request that is being staged, the newest last.
 #[derive(Default)]
 pub struct Undo {
     entities: Vec<(Arc<str>, Option<StagedEntity>)>,
-    definitions: Vec<((DefinitionKind, Box<str>), Option<Option<Arc<[u8]>>>)>,
+    definitions: Vec<(DefinitionKey, Option<Option<Arc<[u8]>>>)>,
+    /// Persons that were parted from their keys.
+    parted: Vec<(Person, KeyNo)>,
 }
 
 impl TenantOrder {
@@ -105,7 +106,14 @@ impl TenantOrder {
         self.undo.entities.push((id, before));
     }
 
-    pub(super) fn stage_definition(&mut self, key: (DefinitionKind, Box<str>), body: Option<Arc<[u8]>>) {
+    /// The person has no key from here on; the one that they had.
+    pub(super) fn part(&mut self, person: Person) -> Option<KeyNo> {
+        let key = self.space.terms.keys().part(person)?;
+        self.undo.parted.push((person, key));
+        Some(key)
+    }
+
+    pub(super) fn stage_definition(&mut self, key: DefinitionKey, body: Option<Arc<[u8]>>) {
         let before = self.definitions.insert(key.clone(), body);
         self.undo.definitions.push((key, before));
     }
