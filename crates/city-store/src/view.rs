@@ -43,9 +43,11 @@ pub enum Space {
     Trail,
     /// tenant | entity → the key that seals what is personal of it; and which keys were destroyed.
     Persons,
+    /// tenant | kind | source | message → how a source fares, where its messages came from, and what was rejected.
+    Sources,
 }
 
-const SPACES: [Space; 12] = [
+const SPACES: [Space; 13] = [
     Space::Meta,
     Space::Tenants,
     Space::Terms,
@@ -58,6 +60,7 @@ const SPACES: [Space; 12] = [
     Space::Blocks,
     Space::Trail,
     Space::Persons,
+    Space::Sources,
 ];
 
 impl Space {
@@ -88,6 +91,7 @@ impl Space {
             Self::Blocks => "blocks",
             Self::Trail => "trail",
             Self::Persons => "persons",
+            Self::Sources => "sources",
         }
     }
 }
