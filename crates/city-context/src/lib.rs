@@ -15,11 +15,13 @@ mod may;
 mod open;
 mod project;
 pub mod select;
+mod soon;
 mod stage;
 pub mod tenant;
 mod value_demand;
 pub mod values;
 mod visible;
+mod weight;
 
 use std::sync::{Arc, OnceLock};
 
@@ -35,6 +37,7 @@ use tokio::sync::oneshot;
 pub use as_of::AsOf;
 pub use image::Image;
 pub use select::{Filling, Found, Page};
+pub use soon::Pending;
 pub use stage::ALL_DATASETS;
 pub use tenant::{TenantSpace, Tenants};
 
@@ -42,6 +45,7 @@ use crate::image::Parts;
 use crate::images::Images;
 use crate::stage::{ContextStager, Request};
 use crate::value_demand::ValueDemand;
+use crate::weight::{weigh, weigh_also};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -185,7 +189,7 @@ impl Context {
         by_hand: bool,
     ) -> Result<oneshot::Receiver<stage::Answer>, Error> {
         let (answer, receiver) = oneshot::channel();
-        let weight = changes.iter().map(weigh).sum::<usize>() + also.iter().map(|a| a.key.len() + 64).sum::<usize>();
+        let weight = changes.iter().map(weigh).sum::<usize>() + also.iter().map(weigh_also).sum::<usize>();
         let request = Request { permit: permit.clone(), changes, cause, also, key, by_hand, weight, answer };
         self.committer.submit(request).map_err(|_| Error::Busy)?;
         Ok(receiver)
@@ -481,20 +485,5 @@ fn ever_of_types(index: &index::Index, expr: &city_model::TypeExpr) -> roaring::
         TypeExpr::Or(any) => {
             any.iter().map(|expr| ever_of_types(index, expr)).fold(roaring::RoaringBitmap::new(), |a, b| a | b)
         }
-    }
-}
-
-fn weigh(change: &Change) -> usize {
-    match change {
-        Change::Create(entity)
-        | Change::Upsert { entity, .. }
-        | Change::Replace(entity)
-        | Change::Merge(entity)
-        | Change::Append { fragment: entity, .. }
-        | Change::Update(entity)
-        | Change::Past { fragment: entity, .. } => images::weigh(entity),
-        Change::Define(definition) => 256 + definition.body.len(),
-        Change::Note(note) => 256 + note.details.len(),
-        _ => 1_024,
     }
 }

@@ -148,6 +148,11 @@ pub(crate) fn no_retained(topic: &str) -> Row {
     gone(key(RETAINED, topic, &[]))
 }
 
+/// Whether a row is of what a session begins with: that it is there, and its subscriptions.
+pub(crate) fn is_of_beginning(row: &Row) -> bool {
+    matches!(row.key.first(), Some(&SESSION | &SUBSCRIPTION))
+}
+
 /// Reads a row back; `None` where it is none of this release.
 #[must_use]
 pub fn parse(key: &[u8], value: &[u8]) -> Option<Kept> {

@@ -120,8 +120,10 @@ impl Outgoing {
         true
     }
 
-    /// A new connection: all that was not acknowledged goes again, within its window.
-    pub fn begin(&mut self, window: u16) {
+    /// A new connection: all that was not acknowledged goes again, within its window. Numbers go on from the time,
+    /// so that no number of an earlier session of this client comes back.
+    pub fn begin(&mut self, window: u16, now_micros: i64) {
+        self.next = self.next.max(u64::try_from(now_micros).unwrap_or(0));
         self.unsent = self.entries.keys().copied().collect();
         self.in_flight = 0;
         self.window = window.into();

@@ -20,7 +20,8 @@ use crate::Error;
 /// 1: the first. 2: history has blocks; a folder of 1 has none yet and becomes one of 2 when it is opened.
 /// 3: records say who, and there is a trail; a folder of 2 has none yet.
 /// 4: there are actuators and rules; a folder of 3 has none yet.
-pub const FORMAT: u32 = 4;
+/// 5: there are messaging sessions; a folder of 4 has none yet.
+pub const FORMAT: u32 = 5;
 
 /// A data folder that this process alone holds.
 #[derive(Debug)]

@@ -41,9 +41,11 @@ pub enum Space {
     Blocks,
     /// tenant | part | level | number → entries of the trail, their details, and the tree over them.
     Trail,
+    /// tenant | row of a messaging session → what it holds.
+    Sessions,
 }
 
-const SPACES: [Space; 11] = [
+const SPACES: [Space; 12] = [
     Space::Meta,
     Space::Tenants,
     Space::Terms,
@@ -55,6 +57,7 @@ const SPACES: [Space; 11] = [
     Space::Requests,
     Space::Blocks,
     Space::Trail,
+    Space::Sessions,
 ];
 
 impl Space {
@@ -84,6 +87,7 @@ impl Space {
             Self::Requests => "requests",
             Self::Blocks => "blocks",
             Self::Trail => "trail",
+            Self::Sessions => "sessions",
         }
     }
 }

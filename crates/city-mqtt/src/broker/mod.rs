@@ -87,6 +87,7 @@ pub struct Connecting<'a> {
     pub expiry_s: u32,
     /// How much the client takes without acknowledging it.
     pub receive_maximum: u16,
+    pub now_micros: i64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -214,6 +215,12 @@ impl Broker {
         std::mem::take(&mut self.later)
     }
 
+    /// Rows whose sync failed: they go with the next one. A session that began anew meanwhile keeps its own.
+    pub fn put_later(&mut self, rows: Vec<Row>) {
+        let again = rows.into_iter().filter(|row| !rows::is_of_beginning(row));
+        self.later.extend(again);
+    }
+
     #[must_use]
     pub fn has_later(&self) -> bool {
         !self.later.is_empty()
@@ -221,7 +228,7 @@ impl Broker {
 
     /// Begins a connection (3.1.4): with the session that is there, or a new one.
     pub fn connect(&mut self, connecting: Connecting) -> Result<Connected, Refusal> {
-        let Connecting { client, owner, clean_start, expiry_s, receive_maximum } = connecting;
+        let Connecting { client, owner, clean_start, expiry_s, receive_maximum, now_micros } = connecting;
         let known = self.sessions.get(client);
         if known.is_some_and(|session| *session.owner != *owner) {
             return Err(Refusal::NotYours);
@@ -245,7 +252,7 @@ impl Broker {
             session.connection = Some(connection);
             session.ended_at_micros = None;
             session.will = None;
-            session.outgoing.begin(receive_maximum);
+            session.outgoing.begin(receive_maximum, now_micros);
             if session.is_kept {
                 rows.push(rows::session(client, owner, expiry_s, None));
             }

@@ -32,6 +32,12 @@ impl Broker {
         Some(if session.is_kept { vec![rows::no_received(client, packet_id)] } else { Vec::new() })
     }
 
+    /// A message of QoS 2 that was not taken: its identifier is free; that is written with the next sync.
+    pub fn release_later(&mut self, client: &str, packet_id: u16) {
+        let rows = self.release(client, packet_id);
+        self.later.extend(rows.into_iter().flatten());
+    }
+
     /// PUBACK, PUBREC and PUBCOMP of a client.
     pub fn acknowledge(&mut self, client: &str, connection: u64, ack: &Ack) -> AfterAck {
         let Some(session) = self.connected(client, connection) else { return AfterAck::Unknown };

@@ -37,6 +37,21 @@ struct Target {
     entry: Entry,
 }
 
+impl Staged {
+    /// A step of rows alone.
+    #[must_use]
+    pub fn of(rows: Vec<Row>) -> Self {
+        Self { rows, ..Self::default() }
+    }
+
+    /// What is done with this in one step.
+    pub fn add(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+        self.targets.extend(other.targets);
+        self.dropped += other.dropped;
+    }
+}
+
 impl Broker {
     /// Whether a message of QoS 2 with this identifier has come and was not released: it is the same one.
     #[must_use]
