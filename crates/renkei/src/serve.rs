@@ -169,7 +169,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
         milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready"
     );
-    let (stop, stopping) = heard_twice(&runtime, stop_signal()?);
+    let (stop, stopping) = heard_twice(stop_signal()?);
     let messages = mqtt.map(|mqtt| {
         println!("mqtt {}://{}", if scheme == "https" { "mqtts" } else { "mqtt" }, mqtt.address());
         tracing::info!(address = %mqtt.address(), "clients of MQTT may connect");
@@ -191,19 +191,18 @@ pub fn run(options: &Options) -> Result<Outcome> {
     Ok(Outcome::Ok)
 }
 
-/// The same stop for two who wait for it.
+/// The same stop for two who wait for it. Must be called on a runtime.
 fn heard_twice(
-    runtime: &tokio::runtime::Runtime,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> (impl Future<Output = ()>, impl Future<Output = ()> + Send) {
-    let (tell, heard) = tokio::sync::watch::channel(false);
-    runtime.spawn(async move {
+    let (tell, mut heard) = tokio::sync::watch::channel(false);
+    let mut too = heard.clone();
+    tokio::spawn(async move {
         stop.await;
         tell.send_replace(true);
     });
-    let mut too = heard.clone();
-    let mut heard = heard;
-    (async move { drop(heard.wait_for(|stop| *stop).await) }, async move { drop(too.wait_for(|stop| *stop).await) })
+    let first = async move { drop(heard.wait_for(|stop| *stop).await) };
+    (first, async move { drop(too.wait_for(|stop| *stop).await) })
 }
 
 /// Clients of MQTT stay, so they have half of the files that are left.
