@@ -53,7 +53,7 @@ pub struct Stopped {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("Listening on {address} is not possible: {why}. Choose another --listen, or stop what is using it.")]
+#[error("Listening on {address} is not possible: {why}. Choose another --listen or --mqtt, or stop what is using it.")]
 pub struct Error {
     address: SocketAddr,
     #[source]

@@ -209,6 +209,12 @@ impl Broker {
         self.retained.values().filter(|retained| !retained.is_cleared).count()
     }
 
+    /// How many messages of QoS 1 and 2 wait for their clients.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.sessions.values().map(|session| session.outgoing.len()).sum()
+    }
+
     /// Rows that wait for the next sync.
     #[must_use]
     pub fn take_later(&mut self) -> Vec<Row> {

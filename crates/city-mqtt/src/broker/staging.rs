@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Broker, RECEIVED_MAX, RETAINED_BYTES_MAX, RETAINED_MAX, Retained};
+use super::{Broker, RETAINED_BYTES_MAX, RETAINED_MAX, Retained};
 use crate::packet::{Message, QoS};
 use crate::rows::{self, Held, Row};
 use crate::session::Entry;
@@ -59,10 +59,10 @@ impl Broker {
         self.sessions.get(client).is_some_and(|session| session.received.contains(&packet_id))
     }
 
-    /// Whether one more message of QoS 2 may wait for its release.
+    /// How many messages of QoS 2 have come and were not released.
     #[must_use]
-    pub fn may_receive(&self, client: &str) -> bool {
-        self.sessions.get(client).is_some_and(|session| session.received.len() < RECEIVED_MAX)
+    pub fn received(&self, client: &str) -> usize {
+        self.sessions.get(client).map_or(0, |session| session.received.len())
     }
 
     /// Whether one more message may be retained.

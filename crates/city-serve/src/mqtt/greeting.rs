@@ -9,7 +9,7 @@ use city_model::{Permit, TenantName};
 use city_mqtt::broker::{Connected, Connecting, Refusal, Staged};
 use city_mqtt::packet::{Connack, Connect, Packet, Version, Will};
 use city_mqtt::{Property, Reason};
-use city_trust::{Asking, LOCAL_OPERATOR, PUBLIC};
+use city_trust::{Asking, PUBLIC};
 use tokio::sync::oneshot;
 
 use super::rights::{Place, Rights};
@@ -17,7 +17,9 @@ use super::town::{Asked, Link, Town};
 use super::towns::Towns;
 use super::{ALIASES_MAX, CLIENT_ID_BYTES_MAX, KEEP_ALIVE_MAX_S, PACKET_BYTES_MAX, PENDING_MAX, SESSION_EXPIRY_MAX_S};
 
-/// How long the name that is given to a client without one stays free of others.
+/// What a user name begins with that says which tenant is meant.
+const TENANT_PREFIX: &str = "tenant:";
+/// What the name begins with that a client without one is given.
 const GIVEN_PREFIX: &str = "renkei-";
 
 /// A client that was let in.
@@ -159,7 +161,8 @@ impl Wishes {
     }
 }
 
-/// The password is a token. Only the local operator, who may be in any tenant, says which by the user name.
+/// The password is a token. A user name `tenant:NAME` says which tenant is meant, as the header NGSILD-Tenant does;
+/// any other user name says nothing.
 fn permit(towns: &Towns, connect: &Connect, from: IpAddr) -> Result<Permit, Reason> {
     let city = &towns.city;
     let bearer = match connect.password.as_deref().map(std::str::from_utf8) {
@@ -167,22 +170,14 @@ fn permit(towns: &Towns, connect: &Connect, from: IpAddr) -> Result<Permit, Reas
         Some(Ok(text)) => Some(text),
         None => None,
     };
-    let asking = Asking { bearer, tenant: None, purpose: None, act: "mqtt", from: Some(from) };
-    let refused = |error: city_trust::Error| match error {
+    let named = connect.user_name.as_deref().and_then(|name| name.strip_prefix(TENANT_PREFIX));
+    let tenant = named.map(TenantName::parse).transpose().map_err(|_| Reason::BAD_USER_NAME_OR_PASSWORD)?;
+    let asking = Asking { bearer, tenant: tenant.as_ref(), purpose: None, act: "mqtt", from: Some(from) };
+    let permit = city.trust.issue(asking, city.now()).map_err(|error| match error {
         city_trust::Error::NobodyKnown => Reason::NOT_AUTHORIZED,
         _ => Reason::BAD_USER_NAME_OR_PASSWORD,
-    };
-    let permit = city.trust.issue(asking, city.now()).map_err(refused)?;
-    if permit.who() == PUBLIC {
-        return Err(Reason::NOT_AUTHORIZED);
-    }
-    match connect.user_name.as_deref() {
-        Some(name) if permit.who() == LOCAL_OPERATOR && !name.is_empty() => {
-            let tenant = TenantName::parse(name).map_err(|_| Reason::BAD_USER_NAME_OR_PASSWORD)?;
-            city.trust.issue(Asking { tenant: Some(&tenant), ..asking }, city.now()).map_err(refused)
-        }
-        _ => Ok(permit),
-    }
+    })?;
+    if permit.who() == PUBLIC { Err(Reason::NOT_AUTHORIZED) } else { Ok(permit) }
 }
 
 /// The client's identifier, and whether it was given one.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use city_context::Error;
 use city_model::Change;
-use city_mqtt::broker::{AfterAck, From, Staged};
+use city_mqtt::broker::{AfterAck, From, RECEIVED_MAX, Staged};
 use city_mqtt::packet::{Ack, AckKind, Options, Packet, Publish, Suback, Subscribe, Unsubscribe};
 use city_mqtt::topic::Filter;
 use city_mqtt::{Broker, Message, Property, QoS, Reason, Version};
@@ -17,7 +17,7 @@ use super::greeting::reason_of;
 use super::rights::Place;
 use super::town::{Asked, Outcome};
 use super::upsert::{self, NotTaken};
-use super::{ALIASES_MAX, BUSY_WAIT_MAX};
+use super::{ALIASES_MAX, BUSY_WAIT_MAX, PENDING_MAX};
 
 /// Between two tries to get a place in the queue of the commit thread.
 const BUSY_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
@@ -88,9 +88,9 @@ impl Client {
                 self.step(Then::Acked(ack), |_| Some((Vec::new(), Staged::default()))).await?;
                 return Ok(None);
             }
-            if !self.town.with(|broker| broker.may_receive(&self.name)) {
-                return Err(End::Because(Reason::RECEIVE_MAXIMUM_EXCEEDED));
-            }
+        }
+        if qos != QoS::AtMostOnce && self.has_sent_too_much() {
+            return Err(End::Because(Reason::RECEIVE_MAXIMUM_EXCEEDED));
         }
         let refused = match self.rights.place(&message.topic) {
             Place::Refused => Some(Reason::NOT_AUTHORIZED),
@@ -110,6 +110,17 @@ impl Client {
             },
         };
         refused.map_or(Ok(None), |reason| self.refuse(qos, packet_id, reason))
+    }
+
+    /// Whether the client has as much under way as it was told it may (3.3.4), or more than there is room for.
+    fn has_sent_too_much(&self) -> bool {
+        let received = self.town.with(|broker| broker.received(&self.name));
+        let is_qos_1 = |awaited: &&Awaited| matches!(awaited.then, Then::Published { qos: QoS::AtLeastOnce, .. });
+        let waiting = self.awaited.iter().filter(is_qos_1).count();
+        match self.version {
+            Version::V5 => received + waiting >= PENDING_MAX,
+            Version::V311 => received >= RECEIVED_MAX,
+        }
     }
 
     /// The topic that a number stands for (3.3.2.3.4).

@@ -72,7 +72,7 @@ impl Towns {
             tokio::time::sleep(UPKEEP_EVERY).await;
             round = (round + 1) % LOOK_ROUNDS;
             let before = std::mem::replace(&mut epoch, self.city.trust.epoch());
-            let (mut sessions, mut retained) = (0, 0);
+            let (mut sessions, mut waiting, mut retained) = (0, 0, 0);
             for town in self.all().await {
                 self.keep_up_one(&town);
                 // Who may was changed, or a token may have ended.
@@ -81,10 +81,12 @@ impl Towns {
                 }
                 town.with(|broker| {
                     sessions += broker.sessions();
+                    waiting += broker.waiting();
                     retained += broker.retained();
                 });
             }
             metrics::gauge!("renkei_mqtt_sessions").set(sessions as f64);
+            metrics::gauge!("renkei_mqtt_waiting").set(waiting as f64);
             metrics::gauge!("renkei_mqtt_retained").set(retained as f64);
         }
     }
