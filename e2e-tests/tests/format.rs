@@ -140,7 +140,16 @@ fn a_folder_of_the_format_that_the_binary_writes_is_made() {
 
 #[test]
 fn a_folder_of_format_3_opens_with_its_identities_its_blocks_and_its_trail() {
-    let folder = unpacked("format-3.tar.gz");
+    opens_with_its_identities_its_blocks_and_its_trail("format-3.tar.gz");
+}
+
+#[test]
+fn so_does_one_of_format_4() {
+    opens_with_its_identities_its_blocks_and_its_trail("format-4.tar.gz");
+}
+
+fn opens_with_its_identities_its_blocks_and_its_trail(archive: &str) {
+    let folder = unpacked(archive);
     let reader = std::fs::read_to_string(folder.path().join("reader.token")).expect("the reader's token");
     for _ in 0..2 {
         let server = Server::start_with(folder.path(), &["--auth", "on"]);

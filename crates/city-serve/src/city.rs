@@ -37,6 +37,7 @@ pub struct City {
     pub sql: Sql,
     pub disk: DiskWatch,
     pub readers: Readers,
+    pub messages: crate::mqtt::Messages,
 }
 
 /// One definition after the other is learnt, so that what was changed last counts.

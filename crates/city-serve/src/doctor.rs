@@ -10,6 +10,7 @@ use axum::extract::State;
 use city_action::SubscriptionKey;
 use city_history::Silent;
 use city_model::{DefinitionKind, Name, Permit, Time};
+use city_mqtt::session::WAITING_MAX;
 use city_ngsi_ld::TermMap;
 use city_store::codec::NameNumbers;
 use city_store::{DiskReport, Growth, Lag};
@@ -79,6 +80,11 @@ pub(crate) async fn doctor(
         findings.alarm("trail", what, "What is done is not written into it; restart the server.");
     }
     let disk = disk(&city, &mut findings);
+    for (client, waiting) in city.messages.filling(permit.tenant()).await.into_iter().take(LISTED_MAX) {
+        let what =
+            format!("{waiting} messages wait for this client of MQTT; beyond {WAITING_MAX} they are dropped for it.");
+        findings.notice(&client, what, "Have it connect and read, or let its session end.");
+    }
     let followers = followers(&city, &mut findings)?;
     let tenants: Vec<Value> = city
         .context

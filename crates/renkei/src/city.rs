@@ -92,6 +92,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
         clock,
         disk: watch,
         readers: Readers::default(),
+        messages: city_serve::mqtt::Messages::default(),
     };
     Ok(OpenCity { city: Arc::new(city), report, _folder: folder })
 }

@@ -151,11 +151,11 @@ pub fn run(options: &Options) -> Result<Outcome> {
     // Deliveries and the socket belong to the runtime from here on.
     let entered = runtime.enter();
     let opened = open(&options.data, settings)?;
-    let limits =
-        Limits { body_bytes: (options.body_mib as usize) << 20, connections: connections(), ..Limits::default() };
+    let (connections, mqtt_connections) = connections(options.mqtt.is_some());
+    let limits = Limits { body_bytes: (options.body_mib as usize) << 20, connections, ..Limits::default() };
     let mut serving = Serving::new(&opened, &metering, Vec::new(), limits, options.listen)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let mqtt = options.mqtt.map(|address| Mqtt::bind(address, tls.clone(), mqtt_connections())).transpose()?;
+    let mqtt = options.mqtt.map(|address| Mqtt::bind(address, tls.clone(), mqtt_connections)).transpose()?;
     if let (Some(files), Some(tls)) = (options.tls(), tls) {
         serving.server = serving.server.with_tls(Some(tls.clone()));
         runtime.spawn(files.follow(tls));
@@ -205,23 +205,24 @@ fn heard_twice(
     (first, async move { drop(too.wait_for(|stop| *stop).await) })
 }
 
-/// Clients of MQTT stay, so they have half of the files that are left.
-fn mqtt_connections() -> usize {
-    connections_within(open_files_granted() / 2, city_serve::mqtt::CONNECTIONS_MAX)
-}
-
-/// As many as the system has files for, up to the bound.
-fn connections() -> usize {
-    let (files, wanted) = (open_files_granted(), Limits::default().connections);
-    let connections = connections_within(files, wanted);
-    if connections < wanted {
-        tracing::warn!(
-            files,
-            connections,
-            "few open files are allowed, so connections are bounded; raise LimitNOFILE or ulimit -n"
-        );
+/// As many as the system has files for, up to the bounds: of HTTP, and of MQTT, whose clients stay and which has
+/// two thirds where there are too few for both.
+fn connections(with_mqtt: bool) -> (usize, usize) {
+    let wanted = (Limits::default().connections, if with_mqtt { city_serve::mqtt::CONNECTIONS_MAX } else { 0 });
+    let files = open_files_granted();
+    let both = connections_within(files, wanted.0 + wanted.1);
+    if both == wanted.0 + wanted.1 {
+        return wanted;
     }
-    connections
+    let http = if with_mqtt { (both / 3).max(1) } else { both };
+    let mqtt = both - http;
+    tracing::warn!(
+        files,
+        http,
+        mqtt,
+        "few open files are allowed, so connections are bounded; raise LimitNOFILE or ulimit -n"
+    );
+    (http, mqtt)
 }
 
 pub fn runtime() -> Result<tokio::runtime::Runtime> {

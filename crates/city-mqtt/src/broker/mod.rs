@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicUsize;
 
 use crate::packet::{Message, Options};
 use crate::rows::{self, Held, Kept, Row};
-use crate::session::{Entry, Outgoing};
+use crate::session::{Entry, Outgoing, WAITING_MAX};
 use crate::tree::Tree;
 
 pub use sending::{AfterAck, Going};
@@ -213,6 +213,13 @@ impl Broker {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.sessions.values().map(|session| session.outgoing.len()).sum()
+    }
+
+    /// Clients for whom at least half as many messages wait as may, with how many.
+    #[must_use]
+    pub fn filling(&self) -> Vec<(Arc<str>, usize)> {
+        let waiting = self.sessions.iter().map(|(client, session)| (Arc::clone(client), session.outgoing.len()));
+        waiting.filter(|(_, count)| *count >= WAITING_MAX / 2).collect()
     }
 
     /// Rows that wait for the next sync.

@@ -30,6 +30,8 @@ const READ_BYTES: usize = 4 << 10;
 const INBOX_BYTES_KEPT: usize = 16 << 10;
 /// Packets that are looked at before others have their turn.
 const PACKETS_A_TURN: usize = 64;
+/// For so long what a client still says is read away, so that it hears the reason before the connection is gone.
+const LINGER_MAX: Duration = Duration::from_secs(1);
 /// A permit is asked for again after so long.
 const PERMIT_TIME: Duration = Duration::from_secs(30);
 
@@ -102,7 +104,7 @@ where
         let last = Packet::Disconnect(Disconnect { reason, properties: Vec::new() }).write(Version::V5);
         wire.write(&last).await.ok();
     }
-    tokio::time::timeout(WRITE_TIME_MAX, wire.stream.shutdown()).await.ok();
+    tokio::time::timeout(LINGER_MAX, wire.hang_up()).await.ok();
 }
 
 /// Reads the first packet and answers it.
@@ -147,7 +149,7 @@ where
     metering::mqtt_refused("clients");
     tracing::debug!(reason = refused.0, "a client was not let in");
     wire.write(&refusal(version, refused)).await.ok();
-    wire.stream.shutdown().await.ok();
+    tokio::time::timeout(LINGER_MAX, wire.hang_up()).await.ok();
     None
 }
 
@@ -238,6 +240,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Says that nothing more comes, and reads away what still does: closing with unread bytes would reset the
+    /// connection, and the last word would be lost.
+    async fn hang_up(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let mut unread = [0; 1024];
+        while self.stream.read(&mut unread).await? > 0 {}
+        Ok(())
     }
 
     /// All of them, or the client is gone.

@@ -18,6 +18,7 @@ mod upsert;
 use std::time::Duration;
 
 pub use server::Mqtt;
+pub use towns::Messages;
 
 /// Largest packet; a larger one ends its connection. Clients of MQTT 5 are told.
 pub const PACKET_BYTES_MAX: usize = 1 << 20;

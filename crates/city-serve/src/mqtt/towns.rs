@@ -1,7 +1,7 @@
 //! The brokers of all tenants: opened when the server starts or a tenant's first client comes, and looked after.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use city_context::Error;
@@ -25,10 +25,25 @@ pub struct Towns {
     towns: Mutex<HashMap<TenantName, Arc<Town>>>,
 }
 
+/// The brokers, once there are any: for whoever asks how they fare.
+#[derive(Default)]
+pub struct Messages(OnceLock<Weak<Towns>>);
+
+impl Messages {
+    /// Clients of a tenant for whom half as many messages wait as may, with how many.
+    pub async fn filling(&self, tenant: &TenantName) -> Vec<(Arc<str>, usize)> {
+        let Some(towns) = self.0.get().and_then(Weak::upgrade) else { return Vec::new() };
+        let town = towns.towns.lock().await.get(tenant).cloned();
+        town.map(|town| town.with(|broker| broker.filling())).unwrap_or_default()
+    }
+}
+
 impl Towns {
     /// With the sessions of all tenants, so that they end in time also when nobody comes.
     pub async fn open(city: Arc<City>) -> Result<Arc<Self>, Error> {
         let towns = Arc::new(Self { city, towns: Mutex::default() });
+        // The first one stays: a process has one.
+        let _ = towns.city.messages.0.set(Arc::downgrade(&towns));
         for space in towns.city.context.tenants().list() {
             towns.town(&space.name, space.number).await?;
         }
