@@ -58,6 +58,7 @@ pub fn fill(path: &str, word: &str, instance: &str) -> String {
         .replace("{suggestionId}", &format!("urn:renkei:suggestion:{word}"))
         .replace("{commandId}", &format!("urn:renkei:command:{word}"))
         .replace("{ruleId}", word)
+        .replace("{accountId}", word)
 }
 
 /// A thing whose every part holds the word.
@@ -101,14 +102,20 @@ fn actuator(word: &str) -> Value {
 /// Whether a door stands open to everybody, since it shows nothing of any tenant.
 #[must_use]
 pub fn is_open(door: &Door) -> bool {
-    door.path.starts_with("/health") || door.path == "/metrics" || door.path.starts_with("/vocab")
+    door.path.starts_with("/health") || door.path == "/metrics" || door.path.starts_with("/vocab") || signs_in(door)
+}
+
+/// Whether it is a door at which people say who they are.
+#[must_use]
+pub fn signs_in(door: &Door) -> bool {
+    door.path.starts_with("/trust/v1/sessions")
 }
 
 pub fn body_for(door: &Door, word: &str) -> Option<Value> {
     let path = door.path.as_str();
     if door.method == "GET"
         || door.method == "DELETE"
-        || ["/approve", "/replay", "/undelete"].iter().any(|end| path.ends_with(end))
+        || ["/approve", "/replay", "/undelete", "/invitation"].iter().any(|end| path.ends_with(end))
     {
         return None;
     }
@@ -122,6 +129,9 @@ pub fn body_for(door: &Door, word: &str) -> Option<Value> {
         _ if path.ends_with("/reject") => return Some(json!({"reason": word})),
         _ if path.ends_with("/revoke") => return Some(json!({"reason": word})),
         _ if path.starts_with("/ops/v1/commands/") => return Some(json!({"outcome": "done", "reason": word})),
+        "/trust/v1/accounts" => return Some(json!({"name": word, "roles": ["auditor"], "label": word})),
+        "/trust/v1/sessions" => return Some(json!({"name": word, "password": word})),
+        "/trust/v1/erasures" => return Some(json!({"entity": format!("urn:ngsi-ld:Thing:{word}")})),
         "/trust/v1/tokens" => return Some(json!({"roles": ["public"], "label": word})),
         "/trust/v1/policies" => return Some(json!({"id": word, "words": format!("{word} may read Type-{word}")})),
         _ => {}
@@ -188,7 +198,7 @@ fn blank(value: &mut Value) {
             for (key, value) in members.iter_mut() {
                 match key.as_str() {
                     "createdAt" | "modifiedAt" | "deletedAt" | "notifiedAt" | "journal" | "followers"
-                    | "instanceId" => *value = Value::Null,
+                    | "instanceId" | "invitation" | "page" => *value = Value::Null,
                     "id" if value.as_str().is_some_and(|id| id.contains("List:")) => *value = Value::Null,
                     _ => blank(value),
                 }

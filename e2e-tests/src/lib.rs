@@ -7,6 +7,7 @@
 mod client;
 mod data;
 pub mod doors;
+mod events;
 mod folder;
 pub mod mqtt;
 mod random;
@@ -16,6 +17,7 @@ mod wait;
 
 pub use client::{Answer, Client, Request, encode, path_with};
 pub use data::{data_folder, skipped};
+pub use events::{Event, Events};
 pub use folder::{copy_folder, files_below};
 pub use mqtt::{Login, MqttClient};
 pub use random::Random;

@@ -139,17 +139,13 @@ fn a_folder_of_the_format_that_the_binary_writes_is_made() {
 }
 
 #[test]
-fn a_folder_of_format_3_opens_with_its_identities_its_blocks_and_its_trail() {
-    opens_with_its_identities_its_blocks_and_its_trail("format-3.tar.gz");
+fn folders_of_formats_3_and_4_open_with_their_identities_their_blocks_and_their_trail() {
+    opens_with_everything("format-3.tar.gz");
+    opens_with_everything("format-4.tar.gz");
 }
 
-#[test]
-fn so_does_one_of_format_4() {
-    opens_with_its_identities_its_blocks_and_its_trail("format-4.tar.gz");
-}
-
-fn opens_with_its_identities_its_blocks_and_its_trail(archive: &str) {
-    let folder = unpacked(archive);
+fn opens_with_everything(name: &str) {
+    let folder = unpacked(name);
     let reader = std::fs::read_to_string(folder.path().join("reader.token")).expect("the reader's token");
     for _ in 0..2 {
         let server = Server::start_with(folder.path(), &["--auth", "on"]);
@@ -195,8 +191,13 @@ fn opens_with_its_identities_its_blocks_and_its_trail(archive: &str) {
 }
 
 #[test]
-fn the_state_and_the_trail_of_a_folder_of_format_3_can_be_made_again_from_its_journal() {
-    let folder = unpacked("format-3.tar.gz");
+fn the_state_and_the_trail_of_folders_of_formats_3_and_4_can_be_made_again_from_their_journal() {
+    made_again_from_the_journal("format-3.tar.gz");
+    made_again_from_the_journal("format-4.tar.gz");
+}
+
+fn made_again_from_the_journal(name: &str) {
+    let folder = unpacked(name);
     std::fs::remove_dir_all(folder.path().join("view")).expect("the view goes");
     let server = Server::start_with(folder.path(), &["--auth", "on"]);
     let client = operator(&server, folder.path());

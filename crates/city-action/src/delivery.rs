@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::apart::Apart;
 use crate::join::join_all;
 use crate::outbox::{
     DEAD_LETTERS_MAX, DeadLetter, MatchedChange, ROW_AGE_MICROS_MAX, ROWS_MAX, Row, SubscriptionKey, dead_letters,
@@ -45,6 +46,7 @@ pub struct Deliveries {
     contexts: Arc<ContextStore>,
     outbound: Outbound,
     permits: Arc<dyn PermitSource>,
+    apart: Arc<Apart>,
     runtime: Handle,
     lanes: Mutex<HashMap<SubscriptionKey, Arc<Lane>>>,
     failure: Mutex<Option<Box<str>>>,
@@ -76,10 +78,11 @@ impl Deliveries {
         contexts: Arc<ContextStore>,
         outbound: Outbound,
         permits: Arc<dyn PermitSource>,
+        apart: Arc<Apart>,
         runtime: Handle,
     ) -> Self {
         let (lanes, failure) = (Mutex::new(HashMap::new()), Mutex::new(None));
-        Self { context, contexts, outbound, permits, runtime, lanes, failure }
+        Self { context, contexts, outbound, permits, apart, runtime, lanes, failure }
     }
 
     /// Takes in a subscription as it stands now.

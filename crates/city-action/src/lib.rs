@@ -4,6 +4,7 @@
 //! the outbox in the same batch as the cursor; deliveries take them to their endpoints. This room
 //! alone decides that an effect leaves.
 
+pub mod apart;
 pub mod control;
 mod delivery;
 mod join;
@@ -23,6 +24,7 @@ use city_ngsi_ld::context::ContextStore;
 use city_outbound::Outbound;
 use city_store::Lag;
 
+use apart::Apart;
 use delivery::Deliveries;
 use matcher::Matcher;
 pub use outbox::{DeadLetter, SubscriptionKey};
@@ -43,6 +45,7 @@ pub enum Error {
 pub struct Action {
     context: Arc<Context>,
     deliveries: Arc<Deliveries>,
+    apart: Arc<Apart>,
     cursor: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -58,15 +61,17 @@ impl Action {
         permits: Arc<dyn PermitSource>,
     ) -> Result<Self, Error> {
         let runtime = tokio::runtime::Handle::current();
-        let deliveries =
-            Arc::new(Deliveries::new(Arc::clone(&context), contexts, outbound, Arc::clone(&permits), runtime));
+        let apart = Arc::new(Apart::default());
+        apart.learn(&context);
+        let (to, own) = (Arc::clone(&context), Arc::clone(&apart));
+        let deliveries = Arc::new(Deliveries::new(to, contexts, outbound, Arc::clone(&permits), own, runtime));
         let (cursor, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (moved, stopped) = (Arc::clone(&cursor), Arc::clone(&stop));
         let matcher = Matcher::open(Arc::clone(&context), Arc::clone(&deliveries), permits, moved, stopped)?;
         deliveries.resume()?;
         let thread =
             std::thread::Builder::new().name("matcher".to_owned()).spawn(|| matcher.run()).map_err(Error::Thread)?;
-        Ok(Self { context, deliveries, cursor, stop, thread: Some(thread) })
+        Ok(Self { context, deliveries, apart, cursor, stop, thread: Some(thread) })
     }
 
     /// How many records the matcher has not seen yet.
@@ -90,6 +95,12 @@ impl Action {
     #[must_use]
     pub fn report(&self, key: &SubscriptionKey) -> Option<DeliveryReport> {
         self.deliveries.report(key)
+    }
+
+    /// Where only commands are posted; to be told when an actuator comes or goes.
+    #[must_use]
+    pub fn apart(&self) -> &Apart {
+        &self.apart
     }
 
     /// What was given up of a subscription, oldest first.

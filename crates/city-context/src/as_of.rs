@@ -79,7 +79,7 @@ pub fn as_of(
 
 /// The view shows a change a moment before the journal hands it out: in between, its record is
 /// not forgotten but on its way.
-fn await_published(journal: &JournalReader, lsn: u64) -> Result<(), Error> {
+pub(crate) fn await_published(journal: &JournalReader, lsn: u64) -> Result<(), Error> {
     while lsn > journal.durable() && !journal.wait_after(lsn - 1, PUBLISH_WAIT) {
         if journal.is_closed() {
             return Err(Error::Stopping);
@@ -103,7 +103,8 @@ pub fn forward(space: &TenantSpace, before: &Entity, record: &Record) -> Result<
         let at = entity.attributes.iter().position(|attribute| attribute.name == name);
         match (&touched.change.after, at) {
             (Some(bytes), at) => {
-                let instance = read_instance(&mut Reader::new(bytes), dataset.clone(), terms)?;
+                // What was erased since is not there.
+                let Some(instance) = read_instance(&mut Reader::new(bytes), dataset.clone(), terms)? else { continue };
                 match at {
                     None => entity.attributes.push(Attribute::new(name, instance)),
                     Some(at) => {

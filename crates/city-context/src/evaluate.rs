@@ -53,7 +53,7 @@ pub fn subject(change: &Change) -> Option<&EntityId> {
         | Change::DeletePastAttribute { entity, .. }
         | Change::UpdatePastInstance { entity, .. }
         | Change::DeletePastInstance { entity, .. } => Some(entity),
-        Change::Delete(id) | Change::DeletePast(id) => Some(id),
+        Change::Delete(id) | Change::DeletePast(id) | Change::Erase(id) => Some(id),
         Change::Define(_) | Change::Undefine { .. } | Change::Note(_) => None,
     }
 }

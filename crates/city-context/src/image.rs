@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use city_model::{Attribute, Entity, EntityId, Instance, Name, Scope, Time};
-use city_store::codec::{NameNumbers, Reader, Writer, read_dataset, read_instance, write_instance};
+use city_model::{Attribute, Entity, EntityId, Name, Scope, Time};
+use city_store::codec::{NameNumbers, Reader, Writer, read_dataset, read_instance};
 use city_store::view::{Snapshot, after_prefix};
 use city_store::{Space, TermNo, Terms};
 
@@ -54,9 +54,15 @@ pub fn entity_prefix(tenant: u32, branch: u32, entity: u32) -> Vec<u8> {
 }
 
 #[must_use]
-pub fn instance_key(tenant: u32, branch: u32, entity: u32, attribute: TermNo, dataset: TermNo) -> Vec<u8> {
+pub fn attribute_prefix(tenant: u32, branch: u32, entity: u32, attribute: TermNo) -> Vec<u8> {
     let mut key = entity_prefix(tenant, branch, entity);
     key.extend_from_slice(&attribute.0.to_be_bytes());
+    key
+}
+
+#[must_use]
+pub fn instance_key(tenant: u32, branch: u32, entity: u32, attribute: TermNo, dataset: TermNo) -> Vec<u8> {
+    let mut key = attribute_prefix(tenant, branch, entity, attribute);
     key.extend_from_slice(&dataset.0.to_be_bytes());
     key
 }
@@ -122,13 +128,6 @@ impl Stamp {
     }
 }
 
-#[must_use]
-pub fn encode_instance(instance: &Instance, terms: &Terms) -> Box<[u8]> {
-    let mut out = Writer::default();
-    write_instance(instance, terms, &mut out);
-    out.bytes.into()
-}
-
 /// The parts of an entity as they lie in the view, before they are put together.
 #[derive(Debug, Default)]
 pub struct Parts {
@@ -169,7 +168,9 @@ impl Parts {
         let mut attributes: Vec<Attribute> = Vec::new();
         let mut last = SELF;
         for ((attribute, dataset), bytes) in &self.instances {
-            let instance = read_instance(&mut Reader::new(bytes), read_dataset(*dataset, terms)?, terms)?;
+            let dataset = read_dataset(*dataset, terms)?;
+            // What was erased is not there.
+            let Some(instance) = read_instance(&mut Reader::new(bytes), dataset, terms)? else { continue };
             match attributes.last_mut() {
                 Some(current) if last == *attribute => current.instances.push(instance),
                 _ => attributes.push(Attribute::new(Name::from_stored(terms.name(*attribute)?), instance)),

@@ -54,6 +54,12 @@ impl Index {
         number.checked_sub(1).and_then(|at| self.slots.get(at as usize)).map_or(0, |slot| slot.seq)
     }
 
+    /// Of the entity of this id.
+    #[must_use]
+    pub fn seq_of(&self, id: &str) -> u64 {
+        self.number(id).map_or(0, |number| self.seq(number))
+    }
+
     #[must_use]
     pub fn is_alive(&self, number: u32) -> bool {
         self.alive.contains(number)

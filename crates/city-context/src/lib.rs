@@ -6,6 +6,7 @@
 
 pub mod answers;
 pub mod as_of;
+mod by_hand;
 pub mod commandable;
 pub mod evaluate;
 pub mod image;
@@ -13,6 +14,7 @@ mod images;
 pub mod index;
 mod may;
 mod open;
+mod persons;
 mod project;
 pub mod select;
 mod soon;
@@ -21,17 +23,17 @@ pub mod tenant;
 mod value_demand;
 pub mod values;
 mod visible;
-mod weight;
+mod weigh;
 
 use std::sync::{Arc, OnceLock};
 
 use city_model::{
-    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Hand, Permit, PermitSource, Query, Refused, Rejected,
-    Right, TenantName,
+    Applied, Cause, Change, DefinitionKind, Entity, EntityId, Permit, PermitSource, Query, Refused, Rejected, Right,
+    TenantName,
 };
 use city_store::journal::{Limits, Opened};
 use city_store::record::{AlsoWrite, LIVE_BRANCH};
-use city_store::{Clock, CommitError, Committer, Disk, Journal, JournalReader, Published, View};
+use city_store::{Clock, CommitError, Committer, Disk, Journal, JournalReader, PersonKeys, Published, View};
 use tokio::sync::oneshot;
 
 pub use as_of::AsOf;
@@ -45,7 +47,6 @@ use crate::image::Parts;
 use crate::images::Images;
 use crate::stage::{ContextStager, Request};
 use crate::value_demand::ValueDemand;
-use crate::weight::{weigh, weigh_also};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -65,6 +66,11 @@ pub enum Error {
     TooManyTenants,
     #[error("CTX-008 Tenant {0} does not exist. It comes into being with its first entity.")]
     TenantNotFound(TenantName),
+    #[error(
+        "CTX-009 This request would write {bytes} bytes at once, and {} are the most. Nothing was changed. Send it in smaller parts.",
+        city_store::frame::FRAME_BYTES_MAX
+    )]
+    TooLarge { bytes: usize },
 }
 
 /// The current state of all tenants. One per process.
@@ -77,6 +83,7 @@ pub struct Context {
     clock: Arc<dyn Clock>,
     demand: ValueDemand,
     standing: Standing,
+    keys: Arc<PersonKeys>,
 }
 
 /// Whom to ask whether a permit still stands, once there is somebody.
@@ -90,12 +97,15 @@ pub struct OpenReport {
     pub replayed: u64,
     pub tenants: usize,
     pub entities: u64,
+    /// Entities with something personal.
+    pub persons: usize,
 }
 
 impl Context {
     pub fn open(
         disk: Arc<dyn Disk>,
         view: Arc<View>,
+        keys: Arc<PersonKeys>,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Result<(Self, OpenReport), Error> {
@@ -105,7 +115,7 @@ impl Context {
         let reader = journal.reader();
         let replayed = open::replay(&view, &reader)?;
         let tenants = Arc::new(Tenants::default());
-        let orders = open::load(&view, &tenants)?;
+        let orders = open::load(&view, &tenants, &keys)?;
         let images = Arc::new(Images::default());
         let standing = Standing::default();
         let stager = ContextStager {
@@ -114,13 +124,15 @@ impl Context {
             view: Arc::clone(&view),
             tenants: Arc::clone(&tenants),
             images: Arc::clone(&images),
+            keys: Arc::clone(&keys),
             orders,
         };
         let committer = Committer::start(stager, journal, Arc::clone(&view))?;
         let entities = tenants.list().iter().map(|space| space.index.read().alive().len()).sum();
-        let report = OpenReport { journal: opened, replayed, tenants: tenants.len(), entities };
+        let report =
+            OpenReport { journal: opened, replayed, tenants: tenants.len(), entities, persons: keys.persons() };
         let demand = ValueDemand::new(Arc::clone(&view), Arc::clone(&images));
-        Ok((Self { committer, view, journal: reader, tenants, images, clock, demand, standing }, report))
+        Ok((Self { committer, view, journal: reader, tenants, images, clock, demand, standing, keys }, report))
     }
 
     /// From here on, nothing is applied under a permit whose holder may no longer do the same.
@@ -166,19 +178,6 @@ impl Context {
         receiver.blocking_recv().unwrap_or(Err(Error::Stopping))
     }
 
-    /// As `apply_blocking`, by the hand of the loop: for suggestions, decisions and commands, and for what is
-    /// commandable. Under whose permit it is says who did it; what they may was asked before.
-    pub fn act_blocking(
-        &self,
-        _: &Hand,
-        permit: &Permit,
-        changes: Vec<Change>,
-        cause: Cause,
-    ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
-        let receiver = self.submit(permit, changes, cause, Vec::new(), None, true)?;
-        receiver.blocking_recv().unwrap_or(Err(Error::Stopping))
-    }
-
     fn submit(
         &self,
         permit: &Permit,
@@ -189,7 +188,8 @@ impl Context {
         by_hand: bool,
     ) -> Result<oneshot::Receiver<stage::Answer>, Error> {
         let (answer, receiver) = oneshot::channel();
-        let weight = changes.iter().map(weigh).sum::<usize>() + also.iter().map(weigh_also).sum::<usize>();
+        let weight =
+            changes.iter().map(weigh::weigh).sum::<usize>() + also.iter().map(weigh::weigh_also).sum::<usize>();
         let request = Request { permit: permit.clone(), changes, cause, also, key, by_hand, weight, answer };
         self.committer.submit(request).map_err(|_| Error::Busy)?;
         Ok(receiver)
@@ -242,7 +242,7 @@ impl Context {
             Some(space) => Ok(space),
             // The default tenant is there, if empty, before its first entity.
             None if *permit.tenant() == TenantName::default_tenant() => {
-                Ok(Arc::new(TenantSpace::new(0, TenantName::default_tenant())))
+                Ok(Arc::new(TenantSpace::new(0, TenantName::default_tenant(), Arc::default())))
             }
             None => Err(Error::TenantNotFound(permit.tenant().clone())),
         }

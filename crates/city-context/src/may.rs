@@ -70,7 +70,7 @@ pub fn may_bring_about(
 fn is_whole(sight: &Sight) -> bool {
     match sight {
         Sight::Everything => true,
-        Sight::Part { grants, forbids } => {
+        Sight::Part { grants, forbids, .. } => {
             forbids.is_empty() && grants.iter().any(|rule| rule.attributes == Attributes::All)
         }
     }
@@ -92,9 +92,12 @@ pub fn named(change: &Change) -> Vec<&Name> {
         | Change::DeletePastAttribute { attribute, .. }
         | Change::UpdatePastInstance { attribute, .. }
         | Change::DeletePastInstance { attribute, .. } => vec![attribute],
-        Change::Delete(_) | Change::DeletePast(_) | Change::Define(_) | Change::Undefine { .. } | Change::Note(_) => {
-            Vec::new()
-        }
+        Change::Delete(_)
+        | Change::DeletePast(_)
+        | Change::Erase(_)
+        | Change::Define(_)
+        | Change::Undefine { .. }
+        | Change::Note(_) => Vec::new(),
     }
 }
 
@@ -163,6 +166,7 @@ pub fn needs(change: &Change) -> Option<Right> {
         },
         // Whoever did something may say so.
         Change::Note(_) => return None,
+        Change::Erase(_) => Right::Administer,
         _ => Right::Write,
     })
 }

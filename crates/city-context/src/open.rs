@@ -10,11 +10,12 @@ use city_store::commit::{WATERMARK_KEY, watermark};
 use city_store::journal::Read;
 use city_store::record::{LIVE_BRANCH, definition_key};
 use city_store::view::after_prefix;
-use city_store::{JournalReader, Space, TermNo, View, ViewBatch};
+use city_store::{JournalReader, PersonKeys, Space, TermNo, View, ViewBatch};
 
 use crate::Error;
 use crate::image::{Identity, Parts};
 use crate::index::places;
+use crate::persons;
 use crate::project::{decode_position, project, seq_key};
 use crate::stage::{Position, TenantOrder};
 use crate::tenant::{TenantSpace, Tenants};
@@ -45,7 +46,9 @@ pub fn replay(view: &View, journal: &JournalReader) -> Result<u64, Error> {
 }
 
 /// Reads tenants, dictionaries, ids, entities and definitions into memory.
-pub fn load(view: &View, tenants: &Tenants) -> Result<HashMap<TenantName, TenantOrder>, Error> {
+pub fn load(view: &View, tenants: &Tenants, keys: &Arc<PersonKeys>) -> Result<HashMap<TenantName, TenantOrder>, Error> {
+    // Before any value is read.
+    persons::load(view, keys)?;
     let mut orders = HashMap::new();
     let mut found = Vec::new();
     view.scan(Space::Tenants, &[], &[0xff; 5], |key, name| {
@@ -54,7 +57,7 @@ pub fn load(view: &View, tenants: &Tenants) -> Result<HashMap<TenantName, Tenant
         Ok(ControlFlow::Continue(()))
     })?;
     for (number, name) in found {
-        let space = Arc::new(TenantSpace::new(number, name.clone()));
+        let space = Arc::new(TenantSpace::new(number, name.clone(), Arc::clone(keys)));
         let position = load_tenant(view, &space)?;
         tenants.add(Arc::clone(&space))?;
         orders.insert(name, TenantOrder::opened(space, position));
@@ -94,7 +97,7 @@ fn load_tenant(view: &View, space: &TenantSpace) -> Result<Position, Error> {
 }
 
 fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
-    const KINDS: [DefinitionKind; 8] = [
+    const KINDS: [DefinitionKind; 9] = [
         DefinitionKind::Subscription,
         DefinitionKind::Registration,
         DefinitionKind::JsonLdContext,
@@ -103,6 +106,7 @@ fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
         DefinitionKind::Token,
         DefinitionKind::Class,
         DefinitionKind::Actuator,
+        DefinitionKind::Account,
     ];
     for kind in KINDS {
         let prefix = definition_key(space.number, kind, "");

@@ -5,6 +5,7 @@ use city_store::record::{RecordKind, definition_key};
 use city_store::{Record, Space, ViewBatch};
 
 use crate::image::{Stamp, identity_key, instance_key, past_identity_key, stamp_key};
+use crate::persons::person_key;
 
 /// Adds what a record at `lsn` changes in the view.
 pub fn project(record: &Record, lsn: u64, writes: &mut ViewBatch) {
@@ -66,6 +67,9 @@ pub fn project(record: &Record, lsn: u64, writes: &mut ViewBatch) {
             }
         }
         RecordKind::Also | RecordKind::Note => {}
+    }
+    if let Some(sealed) = record.touched.iter().find(|touched| touched.key_id != 0 && touched.change.after.is_some()) {
+        writes.put(Space::Persons, person_key(tenant, entity), &sealed.key_id.to_be_bytes());
     }
     for also in &record.also {
         match &also.value {

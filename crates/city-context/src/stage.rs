@@ -5,26 +5,29 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use city_model::change::CAUSE_DEPTH_MAX;
-use city_model::{Applied, Cause, Change, DefinitionKind, EntityId, Permit, Rejected, TenantName, Time};
-use city_store::codec::class_number;
+use city_model::{Applied, Cause, Change, Classes, DefinitionKind, EntityId, Permit, Rejected, TenantName, Time};
+use city_store::persons::Person;
 use city_store::record::{AlsoWrite, LIVE_BRANCH, RecordKind, Transition};
 use city_store::{
-    Clock, CommitError, Plan, Published, Record, Space, Stager, TermNo, Terms, Touched, View, ViewBatch,
+    Clock, CommitError, KeyNo, PersonKeys, Plan, Record, Space, Stager, TermNo, Touched, View, frame::FRAME_BYTES_MAX,
     terms::TERMS_MAX,
 };
 use tokio::sync::oneshot;
 
 use crate::answers::{self, Results};
 use crate::commandable::{may_be_moved, may_be_moved_in_the_past, may_be_written};
-use crate::evaluate::{TouchedInstance, evaluate, stamp, subject};
-use crate::image::{Identity, Image, Parts, Stamp, encode_instance};
+use crate::evaluate::{evaluate, stamp, subject};
+use crate::image::{Identity, Image, Parts, Stamp};
 use crate::images::Images;
 use crate::may::{may_ask, may_bring_about, may_change_past, needs};
-use crate::project::project;
 use crate::tenant::{TENANTS_MAX, TenantSpace, Tenants};
 use crate::{Error, Standing};
 
+mod batch;
 mod definitions;
+mod personal;
+
+use batch::{Batch, Mark, Undo};
 
 /// Most entities, past and present, in one tenant.
 pub const ENTITIES_MAX: usize = 1 << 28;
@@ -52,6 +55,7 @@ pub struct ContextStager {
     pub view: Arc<View>,
     pub tenants: Arc<Tenants>,
     pub images: Arc<Images>,
+    pub keys: Arc<PersonKeys>,
     pub orders: HashMap<TenantName, TenantOrder>,
 }
 
@@ -67,6 +71,7 @@ pub struct TenantOrder {
     definitions: HashMap<(DefinitionKind, Box<str>), Option<Arc<[u8]>>>,
     /// Answers given in this batch under a key.
     answers: HashMap<Box<str>, Results>,
+    undo: Undo,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,6 +89,8 @@ struct StagedEntity {
     /// `None` where the entity does not exist now.
     image: Option<Arc<city_model::Entity>>,
     has_past: bool,
+    /// What this batch has said that it is, where it has nothing but a past.
+    past: Option<Arc<city_model::Entity>>,
 }
 
 /// What publishing a batch must do, in order.
@@ -112,6 +119,12 @@ enum Move {
         key: (DefinitionKind, Box<str>),
         body: Option<Arc<[u8]>>,
     },
+    /// The key of a person goes.
+    Doom {
+        tenant: Arc<TenantSpace>,
+        person: Person,
+        key: KeyNo,
+    },
 }
 
 impl TenantOrder {
@@ -124,6 +137,7 @@ impl TenantOrder {
             entities: HashMap::new(),
             definitions: HashMap::new(),
             answers: HashMap::new(),
+            undo: Undo::default(),
         }
     }
 
@@ -136,26 +150,6 @@ impl TenantOrder {
         self.entities.clear();
         self.definitions.clear();
         self.answers.clear();
-    }
-}
-
-/// The records being staged, with what goes along with them.
-struct Batch {
-    next_lsn: u64,
-    records: Vec<Published>,
-    writes: ViewBatch,
-    moves: Vec<Move>,
-}
-
-impl Batch {
-    fn lsn(&self) -> u64 {
-        self.next_lsn + self.records.len() as u64
-    }
-
-    fn push(&mut self, record: Record, image: Option<Arc<city_model::Entity>>) {
-        let lsn = self.lsn();
-        project(&record, lsn, &mut self.writes);
-        self.records.push(Published { lsn, record: Arc::new(record), image });
     }
 }
 
@@ -172,14 +166,15 @@ impl Stager for ContextStager {
         // A tenant whose first batch failed gives its number to the next one.
         self.orders.retain(|_, order| order.is_public);
         self.orders.values_mut().for_each(TenantOrder::begin);
-        let mut batch = Batch { next_lsn, records: Vec::new(), writes: ViewBatch::default(), moves: Vec::new() };
+        let mut batch = Batch::new(next_lsn);
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             let Request { permit, changes, cause, also, key, by_hand, answer, weight: _ } = request;
             let asked = Asked { permit: &permit, cause: &cause, by_hand };
             answers.push((answer, self.stage_request(&asked, changes, also, key, now, &mut batch)));
         }
-        Plan { records: batch.records, writes: batch.writes, ticket: Ticket { moves: batch.moves, answers } }
+        let ticket = Ticket { moves: batch.moves, answers };
+        Plan { records: batch.records, encoded: batch.encoded, writes: batch.writes, ticket }
     }
 
     fn publish(&mut self, ticket: &mut Ticket) {
@@ -219,6 +214,7 @@ impl Stager for ContextStager {
                         None => index.forget_past(number),
                     }
                 }
+                Move::Doom { tenant, key, .. } => tenant.terms.keys().doom(key),
                 Move::Definition { tenant, key, body } => {
                     if key.0 == DefinitionKind::Actuator {
                         let mut shared = tenant.commandable.write();
@@ -268,8 +264,10 @@ impl ContextStager {
         for right in changes.iter().filter(|_| !by_hand).filter_map(needs) {
             permit.check(right, now)?;
         }
+        let mut classes = Arc::default();
         if let Some(source) = self.standing.get() {
             permit.check_standing(&**source, now)?;
+            classes = source.classes(permit.tenant());
         }
         self.open_tenant(permit.tenant())?;
         let Some(order) = self.orders.get_mut(permit.tenant()) else { return Err(Error::TooManyTenants) };
@@ -282,27 +280,39 @@ impl ContextStager {
             return Ok(answer);
         }
         let count = u32::try_from(changes.len()).unwrap_or(u32::MAX);
-        let mut staging =
-            Staging { order, view: &self.view, images: &self.images, batch, permit, cause, by_hand, now, count };
-        let mut results = Vec::with_capacity(changes.len());
-        for (index, change) in (0u32..).zip(changes) {
-            match staging.stage(change, index) {
-                Ok(applied) => results.push(Ok(applied)),
-                Err(StageError::Rejected(rejected)) => results.push(Err(rejected)),
-                Err(StageError::Failed(error)) => return Err(error),
+        let mark = Mark::of(batch, order);
+        let (view, images) = (&*self.view, &*self.images);
+        let mut staging = Staging { order, view, images, batch, permit, cause, classes, by_hand, now, count };
+        let results = match staging.all(changes) {
+            Ok(results) => results,
+            // Whoever is told that it failed is told that nothing was done.
+            Err(StageError::Failed(error)) => {
+                mark.back(batch, order);
+                return Err(error);
             }
-        }
-        if let Some(key) = key
-            && let Some(value) = answers::encode(now, &results)
-        {
-            let stored = answers::request_key(staging.order.space.number, &key).into();
-            also.push(AlsoWrite { space: Space::Requests, key: stored, value: Some(value.into()) });
-            staging.order.answers.insert(key, results.clone());
+            Err(StageError::Rejected(rejected)) => {
+                mark.back(batch, order);
+                return Ok(vec![Err(rejected)]);
+            }
+        };
+        let answer = key.and_then(|key| Some((key, answers::encode(now, &results)?)));
+        if let Some((key, value)) = &answer {
+            let stored = answers::request_key(staging.order.space.number, key).into();
+            also.push(AlsoWrite { space: Space::Requests, key: stored, value: Some(value.as_slice().into()) });
         }
         if !also.is_empty() {
             let mut record = staging.record(RecordKind::Also, 0);
             record.also = also;
             staging.push(record, None);
+        }
+        if !batch.fits() {
+            let bytes = mark.bytes_since(batch);
+            mark.back(batch, order);
+            // With fewer others beside it, it may find room in the next frame.
+            return Err(if bytes > FRAME_BYTES_MAX { Error::TooLarge { bytes } } else { Error::Busy });
+        }
+        if let Some((key, _)) = answer {
+            order.answers.insert(key, results.clone());
         }
         Ok(results)
     }
@@ -317,7 +327,7 @@ impl ContextStager {
         // A tenant that was opened in this batch but not written to gives its number to this one.
         self.orders.retain(|_, order| order.is_public || order.staged.seq > 0);
         let number = u32::try_from(self.orders.len() + 1).unwrap_or(u32::MAX);
-        let space = Arc::new(TenantSpace::new(number, name.clone()));
+        let space = Arc::new(TenantSpace::new(number, name.clone(), Arc::clone(&self.keys)));
         self.orders.insert(name.clone(), TenantOrder::new(space));
         Ok(())
     }
@@ -353,7 +363,6 @@ impl From<Error> for StageError {
     }
 }
 
-/// One request on its way into the batch.
 /// Who asks for changes, and how.
 struct Asked<'a> {
     permit: &'a Permit,
@@ -368,12 +377,27 @@ struct Staging<'a> {
     batch: &'a mut Batch,
     permit: &'a Permit,
     cause: &'a Cause,
+    classes: Arc<Classes>,
     by_hand: bool,
     now: Time,
     count: u32,
 }
 
 impl Staging<'_> {
+    /// Each change is atomic by itself. Papers of the loop belong together: the first that is refused takes
+    /// all of them with it.
+    fn all(&mut self, changes: Vec<Change>) -> Result<Results, StageError> {
+        let mut results = Vec::with_capacity(changes.len());
+        for (index, change) in (0u32..).zip(changes) {
+            match self.stage(change, index) {
+                Ok(applied) => results.push(Ok(applied)),
+                Err(StageError::Rejected(rejected)) if !self.by_hand => results.push(Err(rejected)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(results)
+    }
+
     fn stage(&mut self, change: Change, index: u32) -> Result<Applied, StageError> {
         if self.order.space.terms.len() >= TERMS_MAX {
             let advice = "Use fewer distinct attribute names and types, or another tenant.";
@@ -384,6 +408,7 @@ impl Staging<'_> {
         match change {
             Change::Define(definition) => self.define(definition, index),
             Change::Undefine { kind, id } => self.undefine(kind, id, index),
+            Change::Erase(id) => self.erase(id, index),
             Change::Note(note) => {
                 let mut record = self.record(RecordKind::Note, index);
                 record.note = Some(note);
@@ -447,16 +472,22 @@ impl Staging<'_> {
         let seq = space.index.read().seq(number);
         let staged = match self.images.find(space.number, number, seq) {
             Some(image) => {
-                StagedEntity { number, stamp: image.stamp, image: Some(Arc::clone(&image.entity)), has_past: true }
+                let (stamp, image) = (image.stamp, Some(Arc::clone(&image.entity)));
+                StagedEntity { number, stamp, image, has_past: true, past: None }
             }
             None => {
                 let parts = Parts::read(&self.view.snapshot(), space.number, LIVE_BRANCH, number)?;
                 let image = parts.assemble(id, number, &space.terms)?.map(|image| image.entity);
                 let has_past = image.is_some() || parts.past_identity.is_some();
-                StagedEntity { number, stamp: parts.stamp.unwrap_or_default(), image, has_past }
+                StagedEntity { number, stamp: parts.stamp.unwrap_or_default(), image, has_past, past: None }
             }
         };
         Ok(Some(staged))
+    }
+
+    /// 0 is the default instance.
+    fn dataset_number(&self, dataset: Option<&city_model::DatasetId>) -> TermNo {
+        dataset.map_or(TermNo(0), |dataset| self.order.space.terms.number(&dataset.shared()))
     }
 
     fn next_number(&mut self) -> Result<u32, StageError> {
@@ -511,14 +542,15 @@ impl Staging<'_> {
             record.identity =
                 Some(Transition { before: before.as_ref().map(encode), after: effect.after.as_ref().map(encode) });
         }
-        record.touched = effect.touched.iter().map(|touched| encode_touched(touched, terms)).collect();
+        record.touched =
+            effect.touched.iter().map(|touched| self.touched(number, touched)).collect::<Result<_, _>>()?;
         let stamp = Stamp { modified_at: self.now, seq: record.seq, lsn: self.batch.lsn() };
         // Followers of a deletion are handed what was deleted.
         let image = effect.after.clone().or_else(|| before.clone());
         let seq = record.seq;
         self.push(record, image);
-        let staged = StagedEntity { number, stamp, image: effect.after.clone(), has_past: true };
-        self.order.entities.insert(id.shared(), staged);
+        let staged = StagedEntity { number, stamp, image: effect.after.clone(), has_past: true, past: None };
+        self.order.stage_entity(id.shared(), staged);
         self.batch.moves.push(Move::Entity {
             tenant: Arc::clone(&self.order.space),
             number,
@@ -531,9 +563,12 @@ impl Staging<'_> {
     }
 
     /// An entity that has nothing but a past: what is known of it is its identity.
-    fn past_entity(&self, id: &EntityId, number: u32) -> Result<Option<city_model::Entity>, StageError> {
+    fn past_entity(&self, id: &EntityId, staged: &StagedEntity) -> Result<Option<city_model::Entity>, StageError> {
+        if let Some(past) = &staged.past {
+            return Ok(Some(city_model::Entity::clone(past)));
+        }
         let space = &self.order.space;
-        let parts = Parts::read(&self.view.snapshot(), space.number, LIVE_BRANCH, number)?;
+        let parts = Parts::read(&self.view.snapshot(), space.number, LIVE_BRANCH, staged.number)?;
         let Some(bytes) = parts.past_identity.as_ref() else { return Ok(None) };
         let identity = Identity::decode(bytes, &space.terms).map_err(Error::from)?;
         let mut entity = city_model::Entity::new(id.clone(), identity.types);
@@ -544,7 +579,7 @@ impl Staging<'_> {
     /// Whether the permit covers a change of the past: of the entity as it is, or as far as it is known.
     fn may_change_past(&self, change: &Change, id: &EntityId, found: Option<&StagedEntity>) -> Result<(), StageError> {
         let past = match found {
-            Some(staged) if staged.image.is_none() => self.past_entity(id, staged.number)?,
+            Some(staged) if staged.image.is_none() => self.past_entity(id, staged)?,
             _ => None,
         };
         let stands = found.and_then(|staged| staged.image.as_deref()).or(past.as_ref());
@@ -569,13 +604,14 @@ impl Staging<'_> {
             return Ok(());
         }
         let past = match found {
-            Some(staged) if staged.image.is_none() => self.past_entity(id, staged.number)?,
+            Some(staged) if staged.image.is_none() => self.past_entity(id, staged)?,
             _ => None,
         };
-        match current.or(past.as_ref()).or(fragment) {
-            Some(entity) => Ok(may_be_moved_in_the_past(&commandable, change, entity)?),
-            None => Ok(()),
+        // What it is, and what it would be said to be.
+        for entity in current.or(past.as_ref()).into_iter().chain(fragment) {
+            may_be_moved_in_the_past(&commandable, change, entity)?;
         }
+        Ok(())
     }
 
     fn past(&mut self, change: Change, index: u32) -> Result<Applied, StageError> {
@@ -602,18 +638,13 @@ impl Staging<'_> {
         record.previous_lsn = stamp.lsn;
         let mut past_types = found.as_ref().map(|_| Vec::new());
         let mut has_past = true;
+        let mut past = found.as_ref().and_then(|staged| staged.past.clone());
         let terms = &self.order.space.terms;
         let number_of = |name: &city_model::Name| terms.number(&name.shared());
-        let dataset_of = |dataset: Option<&city_model::DatasetId>| {
-            dataset.map_or(TermNo(0), |dataset| terms.number(&dataset.shared()))
-        };
-        let touched = |attribute, dataset, class, position, after| Touched {
-            attribute,
-            dataset,
-            class,
-            key_id: 0,
-            position,
-            change: Transition { before: None, after },
+        let touched = |attribute, dataset, position, written: Option<personal::Written>| {
+            let (class, key_id) = written.as_ref().map_or((0, 0), |own| (own.class, own.key_id));
+            let change = Transition { before: None, after: written.map(|own| own.bytes) };
+            Touched { attribute, dataset, class, key_id, position, change }
         };
         match change {
             Change::Past { mut fragment, .. } => {
@@ -627,6 +658,9 @@ impl Staging<'_> {
                     record.identity =
                         Some(Transition { before: None, after: Some(Identity::of(&fragment).encode(terms).into()) });
                     past_types = Some(fragment.types.clone());
+                    let mut known = city_model::Entity::new(id.clone(), fragment.types.clone());
+                    known.scopes.clone_from(&fragment.scopes);
+                    past = Some(Arc::new(known));
                 }
                 for attribute in fragment.attributes {
                     applied.updated.push(attribute.name.clone());
@@ -634,10 +668,9 @@ impl Staging<'_> {
                         stamp_past(&mut instance, self.now);
                         record.touched.push(touched(
                             number_of(&attribute.name),
-                            dataset_of(instance.dataset.as_ref()),
-                            class_number(instance.class),
+                            self.dataset_number(instance.dataset.as_ref()),
                             None,
-                            Some(encode_instance(&instance, terms)),
+                            Some(self.write(number, &attribute.name, &instance)?),
                         ));
                     }
                 }
@@ -648,32 +681,31 @@ impl Staging<'_> {
             Change::DeletePastAttribute { attribute, dataset, .. } => {
                 let dataset = match dataset {
                     city_model::DatasetSelection::Default => TermNo(0),
-                    city_model::DatasetSelection::One(dataset) => dataset_of(Some(&dataset)),
+                    city_model::DatasetSelection::One(dataset) => self.dataset_number(Some(&dataset)),
                     city_model::DatasetSelection::All => ALL_DATASETS,
                 };
-                record.touched.push(touched(number_of(&attribute), dataset, 0, None, None));
+                record.touched.push(touched(number_of(&attribute), dataset, None, None));
             }
             Change::UpdatePastInstance { attribute, position, mut instance, .. } => {
                 stamp_past(&mut instance, self.now);
-                let dataset = dataset_of(instance.dataset.as_ref());
-                let after = Some(encode_instance(&instance, terms));
-                let class = class_number(instance.class);
-                record.touched.push(touched(number_of(&attribute), dataset, class, Some(position), after));
+                let dataset = self.dataset_number(instance.dataset.as_ref());
+                let written = self.write(number, &attribute, &instance)?;
+                record.touched.push(touched(number_of(&attribute), dataset, Some(position), Some(written)));
             }
             Change::DeletePastInstance { attribute, position, .. } => {
-                record.touched.push(touched(number_of(&attribute), TermNo(0), 0, Some(position), None));
+                record.touched.push(touched(number_of(&attribute), TermNo(0), Some(position), None));
             }
             _ => {
                 // DeletePast: all of it.
                 record.identity = Some(Transition { before: None, after: None });
-                past_types = None;
+                (past, past_types) = (None, None);
                 has_past = found.as_ref().is_some_and(|staged| staged.image.is_some());
             }
         }
         applied.seq = Some(record.seq);
         self.push(record, None);
         let image = found.and_then(|staged| staged.image);
-        self.order.entities.insert(id.shared(), StagedEntity { number, stamp, image, has_past });
+        self.order.stage_entity(id.shared(), StagedEntity { number, stamp, image, has_past, past });
         let tenant = Arc::clone(&self.order.space);
         self.batch.moves.push(Move::Past { tenant, number, id: id.shared(), types: past_types });
         Ok(applied)
@@ -685,17 +717,4 @@ pub const ALL_DATASETS: TermNo = TermNo(u32::MAX);
 
 fn stamp_past(instance: &mut city_model::Instance, now: Time) {
     stamp(instance, None, now);
-}
-
-fn encode_touched(touched: &TouchedInstance, terms: &Terms) -> Touched {
-    let class = touched.after.as_ref().or(touched.before.as_ref()).map_or(0, |instance| class_number(instance.class));
-    let encode = |instance: &city_model::Instance| encode_instance(instance, terms);
-    Touched {
-        attribute: terms.number(&touched.attribute.shared()),
-        dataset: touched.dataset.as_ref().map_or(TermNo(0), |dataset| terms.number(&dataset.shared())),
-        class,
-        key_id: 0,
-        position: None,
-        change: Transition { before: touched.before.as_ref().map(encode), after: touched.after.as_ref().map(encode) },
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use city_model::{Name, TenantName};
-use city_store::Terms;
+use city_store::{PersonKeys, Terms};
 use parking_lot::RwLock;
 
 use crate::commandable::Commandable;
@@ -40,11 +40,11 @@ struct Inner {
 
 impl TenantSpace {
     #[must_use]
-    pub fn new(number: u32, name: TenantName) -> Self {
+    pub fn new(number: u32, name: TenantName, keys: Arc<PersonKeys>) -> Self {
         Self {
             number,
             name,
-            terms: Terms::default(),
+            terms: Terms::with_keys(keys),
             index: RwLock::new(Index::default()),
             definitions: RwLock::new(HashMap::new()),
             commandable: RwLock::default(),

@@ -1,6 +1,8 @@
 //! What each operation does to an entity, and what followers can rebuild from the journal.
 
 mod city;
+#[path = "apply/hand.rs"]
+mod hand;
 #[path = "apply/reach.rs"]
 mod reach;
 #[path = "apply/values.rs"]

@@ -112,7 +112,7 @@ impl<'a> Aggregator<'a> {
     }
 
     fn add_instance(&mut self, bytes: &[u8], query: &TemporalQuery, terms: &Terms) -> Result<(), Error> {
-        let instance = read_instance(&mut Reader::new(bytes), None, terms)?;
+        let Some(instance) = read_instance(&mut Reader::new(bytes), None, terms)? else { return Ok(()) };
         let Some(time) = time_of(&instance, query.property) else { return Ok(()) };
         if query.relation.is_some_and(|relation| !relation.holds(time)) {
             return Ok(());

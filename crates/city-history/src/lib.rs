@@ -280,8 +280,7 @@ impl Moment<'_> {
                     series: series_prefix(tenant, LIVE_BRANCH, entity, attribute, number),
                     micros: Some(i64::MIN..at.as_micros().saturating_add(1)),
                 };
-                let mut take =
-                    |row: &Row| Ok(Some(read_instance(&mut Reader::new(&row.instance), dataset.clone(), terms)?));
+                let mut take = |row: &Row| read_instance(&mut Reader::new(&row.instance), dataset.clone(), terms);
                 let (mut last, _) = series::last(&self.snapshot, &span, 1, &mut take)?;
                 // What was deleted before is not there then.
                 instances.extend(last.pop().filter(|instance| !matches!(instance.kind, Kind::Null)));
@@ -346,7 +345,7 @@ fn frame_of<'s>(
         }
         let mut see = |row: &Row| {
             let instance = read_instance(&mut Reader::new(&row.instance), None, terms)?;
-            if let Some(time) = time_of(&instance, series.query.property) {
+            if let Some(time) = instance.and_then(|instance| time_of(&instance, series.query.property)) {
                 widen(time, time);
             }
             Ok(None::<()>)
@@ -370,7 +369,10 @@ fn read_attribute(
         let span = span_of(series, attribute, dataset_number);
         let wanted = query.last_n.unwrap_or(usize::MAX).min(series.instances_max);
         let mut take = |row: &Row| {
-            let instance = read_instance(&mut Reader::new(&row.instance), dataset.clone(), terms)?;
+            // What was erased is not there.
+            let Some(instance) = read_instance(&mut Reader::new(&row.instance), dataset.clone(), terms)? else {
+                return Ok(None);
+            };
             let holds = match (&query.relation, time_of(&instance, query.property)) {
                 (None, _) => true,
                 (Some(relation), Some(time)) => relation.holds(time),

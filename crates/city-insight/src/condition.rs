@@ -9,6 +9,8 @@ use cel::{Context, Env, Value as Cel};
 use city_cel::{EXPRESSION_DEPTH_MAX, check_size, is_standard, one_line, shown};
 use city_model::{Entity, Kind, Name, Value};
 
+use crate::patterns::Patterns;
+
 /// Names of attributes as they are written, with their full names.
 pub type Names = BTreeMap<Box<str>, Name>;
 
@@ -16,6 +18,7 @@ pub type Names = BTreeMap<Box<str>, Name>;
 pub struct Condition {
     source: Box<str>,
     ast: IdedExpr,
+    patterns: Patterns,
     names: Names,
 }
 
@@ -91,13 +94,14 @@ fn look(ast: &IdedExpr, depth: usize, names: &mut Vec<Box<str>>) -> Result<(), S
 impl Condition {
     /// With the full names of all that it asks for.
     pub fn compile(source: &str, names: &Names) -> Result<Self, String> {
-        let (ast, asked) = parse(source)?;
+        let (mut ast, asked) = parse(source)?;
+        let patterns = Patterns::of(&mut ast)?;
         let known = |name: Box<str>| match names.get(&name) {
             Some(full) => Ok((name, full.clone())),
             None => Err(format!("the attribute {name} has no full name")),
         };
         let names = asked.into_iter().map(known).collect::<Result<Names, String>>()?;
-        Ok(Self { source: source.into(), ast, names })
+        Ok(Self { source: source.into(), ast, patterns, names })
     }
 
     #[must_use]
@@ -107,7 +111,8 @@ impl Condition {
 
     /// Whether it holds for an entity as it stands.
     pub fn holds(&self, entity: &Entity) -> Result<Holds, String> {
-        let root = Context::with_env(Arc::clone(language()));
+        let mut root = Context::with_env(Arc::clone(language()));
+        self.patterns.put_into(&mut root)?;
         let mut context = root.new_inner_scope();
         for (name, full) in &self.names {
             let Some(value) = value_of(entity, full) else { return Ok(Holds::Unknown) };
@@ -186,6 +191,22 @@ mod tests {
         for (source, value, expected) in table {
             assert_eq!(holds(source, &gauge(&[("level", value)])), Ok(expected), "{source}");
         }
+    }
+
+    #[test]
+    fn a_pattern_is_read_once_and_only_where_it_stands_in_the_rule() {
+        let entity = gauge(&[("name", Value::text("Arakawa 3")), ("other", Value::text("^A"))]);
+        let asked = |source: &str| holds(source, &entity);
+        assert_eq!(asked("name.matches(\"^Ara.* [0-9]$\")"), Ok(Holds::Yes));
+        assert_eq!(asked("matches(name, \"^B\") || name.matches(\"3\")"), Ok(Holds::Yes));
+        assert_eq!(asked("!name.matches(\"^Ara\")"), Ok(Holds::No));
+        assert!(asked("name.matches(other)").unwrap_err().contains("stand there as a text"));
+        assert!(asked("name.matches(\"(\")").unwrap_err().contains("is no pattern"));
+        assert!(asked("name.matches(\"((a{200}){200}){200}\")").unwrap_err().contains("is no pattern"));
+        // The language's own would be called by a name that is still there.
+        let names = Names::from([("name".into(), name("name"))]);
+        let condition = Condition::compile("name.matches(\"^A\")", &names).unwrap();
+        assert!(!format!("{:?}", condition.ast).contains("\"matches\""));
     }
 
     #[test]

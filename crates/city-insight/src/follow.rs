@@ -159,6 +159,10 @@ impl Follower {
         }
         let tenant = published.record.tenant;
         self.learn(tenant, &definition.id, definition.change.after.as_deref());
+        if definition.change.after.is_none() {
+            self.desk.forget(tenant, &definition.id);
+            return Ok(());
+        }
         // What a new rule asks for may be so already.
         match self.context.tenants().by_number(tenant) {
             Some(space) => self.look(&space, &definition.id),
@@ -193,7 +197,7 @@ impl Follower {
         while let Some(number) = after {
             let (entities, next) = self.context.query_after(&permit, &query, number, LOOK_ENTITIES)?;
             for entity in entities.iter().filter(|entity| rule.watches(entity)) {
-                let seq = entity.modified_at.as_micros().unsigned_abs();
+                let seq = space.index.read().seq_of(entity.id.as_str());
                 self.hold_one(space, rule, &permit, entity, seq)?;
             }
             after = next;
@@ -217,7 +221,7 @@ impl Follower {
         for rule in concerned.filter(|rule| rule.watches(&entity)) {
             let Some(permit) = self.permit(&space, rule) else { continue };
             if deleted {
-                self.taken(&space, rule, self.desk.end(&permit, rule.name(), &entity.id))?;
+                self.taken(&space, rule, self.desk.end(&permit, rule.name(), &entity.id, record.seq))?;
                 continue;
             }
             // It knows what its owner may see, and no more.
@@ -248,7 +252,7 @@ impl Follower {
         seq: u64,
     ) -> Result<(), Error> {
         metrics::counter!("renkei_rule_evaluations_total").increment(1);
-        let has_begun = self.desk.has_begun(space.number, rule.name(), &entity.id);
+        let has_begun = self.desk.has_begun(space.number, rule.name(), &entity.id, seq);
         let finding = match rule.find(entity, has_begun) {
             Ok(finding) => finding,
             Err(why) => {
@@ -262,7 +266,7 @@ impl Follower {
                 let proposal = rule.proposal(entity, seq, self.context.clock().now());
                 self.taken(space, rule, self.desk.suggest(permit, &proposal))
             }
-            Finding::Ends => self.taken(space, rule, self.desk.end(permit, rule.name(), &entity.id)),
+            Finding::Ends => self.taken(space, rule, self.desk.end(permit, rule.name(), &entity.id, seq)),
             Finding::Neither => Ok(()),
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod condition;
 mod follow;
+mod patterns;
 pub mod rule;
 
 use std::collections::HashMap;
@@ -36,12 +37,17 @@ pub enum Error {
 
 /// Where proposals go to.
 pub trait Desk: Send + Sync {
-    /// Whether a rule has begun at an entity, and not ended.
-    fn has_begun(&self, tenant: u32, rule: &str, about: &EntityId) -> bool;
+    /// Whether a rule has begun at an entity, and not ended, as far as its change `seq`: after a crash, changes
+    /// come again that lie before the one at which it began.
+    fn has_begun(&self, tenant: u32, rule: &str, about: &EntityId, seq: u64) -> bool;
 
     fn suggest(&self, permit: &Permit, proposal: &Proposal) -> Result<(), NotTaken>;
 
-    fn end(&self, permit: &Permit, rule: &str, about: &EntityId) -> Result<(), NotTaken>;
+    /// Its condition ended with the change `seq`.
+    fn end(&self, permit: &Permit, rule: &str, about: &EntityId, seq: u64) -> Result<(), NotTaken>;
+
+    /// The rule is removed: where it had begun is no matter any more.
+    fn forget(&self, tenant: u32, rule: &str);
 }
 
 /// Why the desk did not take something.

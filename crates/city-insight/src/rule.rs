@@ -108,12 +108,24 @@ fn wrong<T>(place: &'static str, why: impl Into<String>) -> Result<T, Wrong> {
     Err(Wrong { place, why: why.into() })
 }
 
-/// Reads a rule as it is written, in YAML or JSON.
-pub fn read(text: &str) -> Result<RuleText, Wrong> {
-    if text.len() > RULE_BYTES_MAX {
-        return wrong("the rule", format!("it is longer than {RULE_BYTES_MAX} bytes"));
+fn check_length(text: &str) -> Result<(), Wrong> {
+    match text.len() > RULE_BYTES_MAX {
+        true => wrong("the rule", format!("it is longer than {RULE_BYTES_MAX} bytes")),
+        false => Ok(()),
     }
+}
+
+/// Reads a rule as a person writes it, in YAML.
+pub fn read(text: &str) -> Result<RuleText, Wrong> {
+    check_length(text)?;
     serde_yaml_ng::from_str(text).map_err(|error| Wrong { place: "the rule", why: error.to_string() })
+}
+
+/// Reads a rule as a program writes it, in JSON: YAML would read some of its texts otherwise, such as the two
+/// escapes of a sign beyond the first 65,536.
+pub fn read_json(text: &str) -> Result<RuleText, Wrong> {
+    check_length(text)?;
+    serde_json::from_str(text).map_err(|error| Wrong { place: "the rule", why: error.to_string() })
 }
 
 impl RuleText {
@@ -262,12 +274,24 @@ impl Rule {
             why: fill(&suggest.why),
             steps: self.steps.clone(),
             evidence,
+            tells: self.tells(),
             expects: suggest.expects.as_ref().map(|text| fill(text)),
             alternatives: suggest.alternatives.clone(),
             deadline: now.plus_micros(self.within_micros),
             location: location(entity),
             measures,
         }
+    }
+
+    /// The attributes whose values stand in the holes of its texts.
+    fn tells(&self) -> Vec<Name> {
+        let suggest = &self.stored.text.suggest;
+        let texts = [&suggest.what, &suggest.why].into_iter().chain(&suggest.expects);
+        let names = texts.flat_map(|text| holes(text)).filter_map(|term| self.stored.names.get(term));
+        let mut names: Vec<Name> = names.map(|full| Name::from_stored((**full).into())).collect();
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// A text with what an entity says in its holes: `{waterLevel}`, `{id}`.

@@ -72,6 +72,9 @@ pub enum Change {
     },
     /// 5.6.16: the past of the entity, all of it.
     DeletePast(EntityId),
+    /// What is personal of an entity, now and in the past, in every copy that was ever written: the key that
+    /// sealed it is destroyed.
+    Erase(EntityId),
     /// Subscriptions, registrations, contexts: what the city is told to do rather than what it is.
     Define(Definition),
     Undefine {
@@ -120,6 +123,8 @@ pub enum DefinitionKind {
     /// That an attribute of a type is commandable, and how its commands get there. Its id is both names, with a
     /// space between them.
     Actuator,
+    /// A person who may sign in.
+    Account,
 }
 
 /// `body` is written and read by the room that owns the kind; the journal keeps it as it is.
@@ -194,12 +199,13 @@ impl DefinitionKind {
             Self::Token => "Token",
             Self::Class => "Class",
             Self::Actuator => "Actuator",
+            Self::Account => "Account",
         }
     }
 
     /// Whether definitions of this kind say who or what may do what, so that only administrators make and see them.
     #[must_use]
     pub fn decides_who_may(self) -> bool {
-        matches!(self, Self::Policy | Self::Token | Self::Class | Self::Actuator)
+        matches!(self, Self::Policy | Self::Token | Self::Class | Self::Actuator | Self::Account)
     }
 }

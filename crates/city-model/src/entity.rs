@@ -1,5 +1,7 @@
 //! Entities and their attributes (CIM 009 clause 4.2, 4.5).
 
+use std::collections::BTreeMap;
+
 use crate::geometry::Geometry;
 use crate::name::{DatasetId, EntityId, Name, Scope};
 use crate::time::Time;
@@ -70,6 +72,9 @@ pub enum Kind {
     /// Only in fragments: no value was given, so the stored one stays (5.5.8, 5.5.12).
     Unchanged,
 }
+
+/// Of which class the values of attributes are, where that was said.
+pub type Classes = BTreeMap<Name, DataClass>;
 
 /// What a value is about, which decides how it is kept and who may read it (S5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -23,7 +23,7 @@ pub mod vocabulary;
 
 pub use change::{Applied, Cause, Change, DatasetSelection, Definition, DefinitionKind, Note, Rejected};
 pub use condition::Condition;
-pub use entity::{Attribute, DataClass, Entity, Instance, Kind};
+pub use entity::{Attribute, Classes, DataClass, Entity, Instance, Kind};
 pub use geometry::{Geometry, Position};
 pub use hand::Hand;
 pub use name::{DatasetId, EntityId, InvalidName, Name, Scope, TenantName};

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::entity::DataClass;
+use crate::entity::{Classes, DataClass};
 use crate::name::TenantName;
 use crate::reach::Reach;
 use crate::subscription::Owner;
@@ -82,6 +82,9 @@ pub trait PermitSource: Send + Sync {
 
     /// Whether the holder of a permit would be given the same powers now.
     fn still_holds(&self, permit: &Permit, now: Time) -> bool;
+
+    /// Of which class the values of a tenant's attributes are.
+    fn classes(&self, tenant: &TenantName) -> Arc<Classes>;
 
     /// Begins to hand out what was made ready under a permit; `None` where its holder may no longer do the
     /// same. Whoever takes powers away waits for what was begun before.

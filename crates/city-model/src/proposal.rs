@@ -21,6 +21,8 @@ pub struct Proposal {
     pub why: Box<str>,
     pub steps: Vec<Step>,
     pub evidence: Vec<Evidence>,
+    /// Attributes of the entity whose values the texts tell.
+    pub tells: Vec<Name>,
     /// What should come of it, in words.
     pub expects: Option<Box<str>>,
     /// What could be done instead, in words.

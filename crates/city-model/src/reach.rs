@@ -11,6 +11,7 @@ use crate::geometry::{Geometry, Position};
 use crate::name::Name;
 use crate::time::Time;
 use crate::value::Value;
+use crate::vocabulary::{OnPaper, is_ours, on_paper};
 
 /// What of a tenant may be read, or written.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -64,7 +65,12 @@ pub enum Shown {
 #[derive(Debug, Clone)]
 pub enum Sight<'r> {
     Everything,
-    Part { grants: Vec<&'r Rule>, forbids: Vec<&'r Rule> },
+    Part {
+        grants: Vec<&'r Rule>,
+        forbids: Vec<&'r Rule>,
+        /// It is one of the loop's papers.
+        is_paper: bool,
+    },
 }
 
 impl Attributes {
@@ -110,7 +116,7 @@ impl Reach {
         if forbids.iter().any(|rule| rule.attributes == Attributes::All) {
             return None;
         }
-        Some(Sight::Part { grants, forbids })
+        Some(Sight::Part { grants, forbids, is_paper: is_ours(entity) })
     }
 
     /// The entity as it may be seen; `None` where it does not exist for the holder.
@@ -153,7 +159,7 @@ impl Reach {
         part.grants.iter().flat_map(|rule| &rule.blurred).any(|(own, _)| own.as_str() == name)
     }
 
-    /// Whether every entity that is seen is seen whole.
+    /// Whether every entity that is seen is seen whole, the loop's papers apart.
     #[must_use]
     pub fn shows_whole_entities(&self) -> bool {
         match self {
@@ -178,7 +184,20 @@ impl Reach {
 impl Sight<'_> {
     #[must_use]
     pub fn shows(&self, name: &str) -> Shown {
-        let Self::Part { grants, forbids } = self else { return Shown::Whole };
+        match self {
+            Self::Part { is_paper: true, .. } if on_paper(name) == OnPaper::HoldsValues => Shown::Hidden,
+            sight => sight.shows_in_the_loop(name),
+        }
+    }
+
+    /// As `shows`, for the loop's own door: of values that its papers hold, the reader's permit for where they
+    /// are from is asked there.
+    #[must_use]
+    pub fn shows_in_the_loop(&self, name: &str) -> Shown {
+        let Self::Part { grants, forbids, is_paper } = self else { return Shown::Whole };
+        if *is_paper && on_paper(name) == OnPaper::Plain {
+            return Shown::Whole;
+        }
         if forbids.iter().any(|rule| rule.attributes.contain(name)) {
             return Shown::Hidden;
         }

@@ -18,9 +18,10 @@ pub const EFFECT: &str = "Effect";
 pub const TYPES: [&str; 5] = [SUGGESTION, DECISION, COMMAND, ACKNOWLEDGEMENT, EFFECT];
 
 /// What their attributes are called.
-pub const ATTRIBUTES: [&str; 39] = [
+pub const ATTRIBUTES: [&str; 44] = [
     "about",
     "acknowledges",
+    "actuator",
     "after",
     "alternatives",
     "approvals",
@@ -30,6 +31,7 @@ pub const ATTRIBUTES: [&str; 39] = [
     "at",
     "basis",
     "before",
+    "change",
     "command",
     "decidedAt",
     "decidedBy",
@@ -40,11 +42,13 @@ pub const ATTRIBUTES: [&str; 39] = [
     "evidence",
     "expects",
     "expiresAt",
+    "forPurpose",
     "from",
     "holds",
     "issuedAt",
     "measures",
     "note",
+    "onBehalfOf",
     "outcome",
     "proposes",
     "raisedAt",
@@ -54,6 +58,7 @@ pub const ATTRIBUTES: [&str; 39] = [
     "sentAt",
     "status",
     "target",
+    "tells",
     "to",
     "verdict",
     "what",
@@ -68,6 +73,35 @@ const OF_NGSI_LD: [&str; 4] = ["detail", "expiresAt", "reason", "status"];
 pub fn name(term: &str) -> Name {
     let namespace = if OF_NGSI_LD.contains(&term) { "https://uri.etsi.org/ngsi-ld/" } else { NAMESPACE };
     Name::from_stored(Arc::from(format!("{namespace}{term}")))
+}
+
+/// What of a paper holds values of other entities, or may tell of them: each paper's reader has their own permit
+/// for those, so doors that know only entities do not show it to whoever sees a part of the city.
+const HOLDS_VALUES: [&str; 6] = ["after", "before", "evidence", "expects", "what", "why"];
+
+/// How much of one of the loop's papers may be seen, whatever a policy says of attributes of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnPaper {
+    /// How far the loop is; no data of anybody, though other entities may have an attribute of that name that is.
+    Plain,
+    /// Only by the loop's own door, as far as the reader may see what it tells of.
+    HoldsValues,
+    AsPolicy,
+}
+
+#[must_use]
+pub fn on_paper(name: &str) -> OnPaper {
+    if let Some(term) = name.strip_prefix("https://uri.etsi.org/ngsi-ld/") {
+        return match term {
+            "location" => OnPaper::HoldsValues,
+            term if OF_NGSI_LD.contains(&term) => OnPaper::Plain,
+            _ => OnPaper::AsPolicy,
+        };
+    }
+    match name.strip_prefix(NAMESPACE) {
+        Some(term) if HOLDS_VALUES.contains(&term) => OnPaper::HoldsValues,
+        _ => OnPaper::AsPolicy,
+    }
 }
 
 /// Ids of the loop's entities begin with it; nobody else gives such ids.

@@ -163,6 +163,12 @@ impl Outbound {
         self.inner.policy.check_host(&target.host, target.port)
     }
 
+    /// Where a request to this address arrives: scheme, host, port and path, the same text for every way of
+    /// writing it. Another name of the same machine is another place.
+    pub fn place(url: &str) -> Result<String, Error> {
+        Ok(Target::parse(url)?.place())
+    }
+
     /// Fetches a document of at most `bytes_max` (and never more than the policy's bound).
     pub async fn get(&self, url: &str, accept: &str, bytes_max: usize) -> Result<Fetched, Error> {
         let accept = HeaderValue::from_str(accept).map_err(|_| Error::Header { name: "accept".into() })?;

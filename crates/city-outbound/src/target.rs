@@ -77,6 +77,26 @@ impl Target {
             .map_err(|why| refuse(format!("it is not a valid URL ({why}).")))?;
         Ok(Self { host, port, uri })
     }
+
+    /// Where it arrives: scheme, host, port and path, one text for all ways of writing the same.
+    pub fn place(&self) -> String {
+        let scheme = self.uri.scheme_str().unwrap_or_default();
+        format!("{scheme}://{}:{}{}", self.host, self.port, plain_path(self.uri.path()))
+    }
+}
+
+/// Without escapes of signs that need none, and without the steps `.` and `..` and empty ones (RFC 3986 section 6).
+fn plain_path(path: &str) -> String {
+    let plain = unescaped(path);
+    let mut steps: Vec<&str> = Vec::new();
+    for step in plain.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    format!("/{}", steps.join("/"))
 }
 
 impl Host {
@@ -116,6 +136,25 @@ impl Host {
     }
 }
 
+/// What is escaped more than once is another path.
+fn unescaped(path: &str) -> String {
+    let (mut plain, mut rest) = (Vec::with_capacity(path.len()), path.as_bytes());
+    while let Some((&byte, behind)) = rest.split_first() {
+        let digits = behind.get(..2).filter(|_| byte == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        match digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(escaped) => {
+                plain.push(escaped);
+                rest = &behind[2..];
+            }
+            None => {
+                plain.push(byte);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
 fn refuse(why: impl Into<String>) -> Error {
     Error::Address { why: why.into() }
 }
@@ -138,6 +177,22 @@ mod tests {
                 (target.host.to_string().as_str(), target.port, target.uri.to_string().as_str()),
                 (host, port, uri)
             );
+        }
+    }
+
+    #[test]
+    fn one_place_has_one_text() {
+        let place = |text: &str| Target::parse(text).unwrap().place();
+        for same in [
+            "http://Example.org/a/b",
+            "http://example.org:80/a/b?c=d",
+            "http://example.org./a//b/",
+            "http://example.org/%61/./x/../b#e",
+        ] {
+            assert_eq!(place(same), "http://example.org:80/a/b", "{same}");
+        }
+        for other in ["https://example.org/a/b", "http://example.org:81/a/b", "http://example.org/A/b"] {
+            assert_ne!(place(other), "http://example.org:80/a/b", "{other}");
         }
     }
 

@@ -14,7 +14,7 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use city_model::{Permit, PermitSource, Right, TenantName};
 use city_trust::Asking;
-use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use serde_json::json;
@@ -25,6 +25,7 @@ use crate::problem::{Kind, Problem};
 use crate::released::released;
 
 pub const TENANT: HeaderName = HeaderName::from_static("ngsild-tenant");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const PURPOSE: HeaderName = HeaderName::from_static("renkei-purpose");
 /// Longest purpose, in bytes.
 const PURPOSE_BYTES_MAX: usize = 128;
@@ -92,10 +93,14 @@ impl Porter<Arc<City>> for ByPermit {
 async fn admit(city: &City, knock: &Knock) -> Result<(Permit, bool), Problem> {
     let Knock { effect, operation, method, uri, headers, from } = knock;
     let effect = *effect;
-    let named = headers.get(&TENANT).map(tenant).transpose()?;
+    let named = headers.get(&TENANT).map(tenant_of).transpose()?;
     let purpose = headers.get(&PURPOSE).map(purpose).transpose()?;
     let now = city.now();
-    let asking = Asking { bearer: bearer(headers)?, tenant: named.as_ref(), purpose, act: operation, from: *from };
+    let bearer = match bearer(headers)? {
+        Some(token) => Some(token),
+        None => session_of(headers).map(|secret| from_own_page(method, headers).map(|()| secret)).transpose()?,
+    };
+    let asking = Asking { bearer, tenant: named.as_ref(), purpose, act: operation, from: *from };
     let permit = city.trust.issue(asking, now)?;
     if let Some(right) = effect.right() {
         match permit.check(right, now) {
@@ -107,11 +112,45 @@ async fn admit(city: &City, knock: &Knock) -> Result<(Permit, bool), Problem> {
     // What may show data of behaviour or persons stands in the trail before a byte of it is read.
     if matches!(effect, Effect::Read | Effect::Operate | Effect::Decide) && !permit.discloses().is_empty() {
         let details = json!({
-            "purpose": permit.purpose(), "classes": classes(&permit), "request": format!("{method} {}", shortened(&uri.to_string())),
+            "purpose": permit.purpose(), "classes": classes(&permit), "request": format!("{method} {}", shortened(&asked(uri))),
         });
         city.note(&permit, "data.released", operation, &details).await?;
     }
     Ok((permit, named.is_some()))
+}
+
+/// Parameters of which the trail keeps what they say: they name things and times. The others may hold what
+/// is asked of persons, such as `q`, and of them it keeps that they were there.
+const KEPT: [&str; 18] = [
+    "type",
+    "id",
+    "attrs",
+    "pick",
+    "omit",
+    "options",
+    "format",
+    "limit",
+    "offset",
+    "count",
+    "timerel",
+    "timeAt",
+    "endTimeAt",
+    "timeproperty",
+    "lastN",
+    "aggrMethods",
+    "aggrPeriodDuration",
+    "at",
+];
+
+/// What was asked for, without the values that it was asked by.
+fn asked(uri: &Uri) -> String {
+    let kept = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) if !KEPT.contains(&name) => format!("{name}=*"),
+        _ => pair.to_owned(),
+    };
+    let parameters: Vec<String> = uri.query().into_iter().flat_map(|query| query.split('&')).map(kept).collect();
+    let mark = if parameters.is_empty() { "" } else { "?" };
+    format!("{}{mark}{}", uri.path(), parameters.join("&"))
 }
 
 /// As much of a request as stands in the trail.
@@ -124,7 +163,7 @@ fn classes(permit: &Permit) -> Vec<&'static str> {
     permit.discloses().iter().map(|class| class.as_str()).collect()
 }
 
-fn tenant(value: &HeaderValue) -> Result<TenantName, Problem> {
+pub fn tenant_of(value: &HeaderValue) -> Result<TenantName, Problem> {
     let text = value
         .to_str()
         .map_err(|_| Problem::new(Kind::BadRequestData, "NLD-002", "The header NGSILD-Tenant is not plain ASCII."))?;
@@ -137,6 +176,40 @@ fn purpose(value: &HeaderValue) -> Result<&str, Problem> {
         let detail = format!("The header Renkei-Purpose must be 1 to {PURPOSE_BYTES_MAX} characters of plain ASCII.");
         Problem::new(Kind::BadRequestData, "NLD-002", detail)
     })
+}
+
+/// The secret of the session in a browser's cookie.
+#[must_use]
+pub fn session_of(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .filter(|(name, _)| ["__Host-renkei", "renkei"].contains(name))
+        .map(|(_, secret)| secret)
+        .find(|s| !s.is_empty())
+}
+
+/// Refuses a change that a page of somebody else's makes a browser ask for in the name of who is signed in.
+/// Browsers say where a request comes from; the cookie alone keeps out those that do not.
+pub fn from_own_page(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    if method.is_safe() {
+        return Ok(());
+    }
+    let said = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_own = match (said(SEC_FETCH_SITE), said(ORIGIN)) {
+        (Some(site), _) => ["same-origin", "none"].contains(&site),
+        (None, Some(origin)) => {
+            let own = origin.split_once("://").map(|(_, host)| host);
+            own.is_some() && own == said(HOST)
+        }
+        (None, None) => true,
+    };
+    if is_own {
+        return Ok(());
+    }
+    let detail =
+        "This was asked for by a page of another site, in the name of who is signed in here. Nothing was changed.";
+    Err(Problem::plain(StatusCode::FORBIDDEN, "SRV-020", detail))
 }
 
 /// What stands behind `Bearer`; another scheme is refused rather than passed over.
@@ -174,7 +247,7 @@ impl Effect {
             Self::Operate => Some(Right::Operate),
             Self::Decide => Some(Right::Decide),
             Self::Host => Some(Right::Host),
-            Self::Open => None,
+            Self::Known | Self::Open => None,
         }
     }
 }
@@ -194,7 +267,7 @@ impl From<city_trust::Error> for Problem {
         let code = error.code();
         let said = error.to_string();
         match error {
-            Error::NobodyKnown | Error::NotKnown => {
+            Error::NobodyKnown | Error::NotKnown | Error::SignedOut => {
                 let scheme = HeaderValue::from_static("Bearer realm=\"renkei\"");
                 Self::plain(StatusCode::UNAUTHORIZED, code, said).header(WWW_AUTHENTICATE, scheme)
             }
@@ -202,7 +275,9 @@ impl From<city_trust::Error> for Problem {
                 Self::plain(StatusCode::SERVICE_UNAVAILABLE, code, said).retry_after(Duration::from_secs(1))
             }
             Error::OtherTenant | Error::OtherPurpose { .. } => Self::plain(StatusCode::FORBIDDEN, code, said),
-            Error::Policy(_) | Error::Token(_) | Error::Words(_) => Self::new(Kind::BadRequestData, code, said),
+            Error::Policy(_) | Error::Token(_) | Error::Account(_) | Error::Words(_) => {
+                Self::new(Kind::BadRequestData, code, said)
+            }
             Error::NotLoopback { .. } | Error::NotSecured { .. } | Error::Stored { .. } => Self::internal(code, &said),
         }
     }

@@ -18,7 +18,9 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::people::{HASHES_AT_ONCE, HASHES_WAITING_MAX};
 use crate::problem::Problem;
+use crate::stream::Streams;
 
 /// The rooms behind the doors. `renkei` puts it together.
 pub struct City {
@@ -38,6 +40,9 @@ pub struct City {
     pub disk: DiskWatch,
     pub readers: Readers,
     pub messages: crate::mqtt::Messages,
+    pub streams: Streams,
+    /// Whether browsers reach it by TLS, here or at a proxy in front.
+    pub is_secure: bool,
 }
 
 /// One definition after the other is learnt, so that what was changed last counts.
@@ -50,12 +55,27 @@ pub struct Readers {
     places: Semaphore,
     /// A backup reads everything: one at a time.
     pub backup: Arc<Semaphore>,
+    pub hashes: Hashes,
+}
+
+/// Passwords that are being hashed.
+#[derive(Debug)]
+pub struct Hashes {
+    pub places: Semaphore,
+    /// One for each that has a place or waits for it.
+    pub waiting: Semaphore,
+}
+
+impl Default for Hashes {
+    fn default() -> Self {
+        Self { places: Semaphore::new(HASHES_AT_ONCE), waiting: Semaphore::new(HASHES_AT_ONCE + HASHES_WAITING_MAX) }
+    }
 }
 
 impl Default for Readers {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { places: Semaphore::new(2 * cores), backup: Arc::new(Semaphore::new(1)) }
+        Self { places: Semaphore::new(2 * cores), backup: Arc::new(Semaphore::new(1)), hashes: Hashes::default() }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use city_action::apart::is_subscribed;
 use city_action::control::actuator::Actuator;
 use city_action::control::{self, Asked, Outcome, Verdict, command, suggestion};
 use city_context::definitions_of;
@@ -335,7 +336,7 @@ async fn add_rule(
     content_type(&caller.headers, &[MediaType::Json])?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| Problem::new(Kind::BadRequestData, "NLD-002", "The rule is not UTF-8."))?;
-    let read = city_insight::rule::read(text).map_err(city_insight::Error::from)?;
+    let read = city_insight::rule::read_json(text).map_err(city_insight::Error::from)?;
     let stored =
         read.complete(&|term, _| terms.expand(term), permit.owner(), city.now()).map_err(city_insight::Error::from)?;
     let id: Box<str> = stored.text.name.clone();
@@ -391,11 +392,16 @@ async fn add_actuator(
     city.outbound
         .check(&actuator.endpoint)
         .map_err(|error| Problem::new(Kind::BadRequestData, error.code(), format!("endpoint: {error}")))?;
+    if is_subscribed(&city.context, &actuator.endpoint) {
+        let detail = "endpoint: a subscription posts there, and where commands go nothing else may. Delete the subscription, or give the machine an endpoint of its own.";
+        return Err(Problem::new(Kind::BadRequestData, "NLD-010", detail));
+    }
     let id: Box<str> = actuator.id().into();
     let written = serde_json::to_vec(&actuator).map_err(|error| Problem::internal("ACT-001", &error))?;
     let known = city.context.find_definition(&permit, DefinitionKind::Actuator, &id)?.is_some();
     let definition = Definition { kind: DefinitionKind::Actuator, id, body: written.into(), create: !known };
     define(&city, &permit, Change::Define(definition)).await?;
+    city.action.apart().learn(&city.context);
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(shown_actuator(&actuator, &terms)?)).into_response())
 }
@@ -434,5 +440,6 @@ async fn remove_actuator(
         return Err(Rejected::DefinitionNotFound { what: DefinitionKind::Actuator.noun(), id }.into());
     }
     define(&city, &permit, Change::Undefine { kind: DefinitionKind::Actuator, id }).await?;
+    city.action.apart().learn(&city.context);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -35,6 +35,8 @@ pub enum Effect {
     Decide,
     /// Looks after the whole server.
     Host,
+    /// Needs to know who asks, and tells them that.
+    Known,
     /// Needs no permit, shows nothing of any tenant, and is answered also under overload: probes.
     Open,
 }

@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use city_model::reach::{Attributes, Blur, Rule};
-use city_model::{Applied, Change, DataClass, Definition, DefinitionKind, Period, Permit, Reach, Rejected, Time};
+use city_model::{
+    Applied, Change, DataClass, Definition, DefinitionKind, EntityId, Period, Permit, Reach, Rejected, Time,
+};
 use city_ngsi_ld::TermMap;
 use city_trust::decide::{Policies, ROLES, parse};
 use city_trust::words::{Asked, translate};
@@ -44,12 +46,13 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
         Operation::new(door, ours, "set_class", Method::POST, classes, administer, set_class),
         Operation::new(door, ours, "list_classes", Method::GET, classes, administer, list_classes),
         Operation::new(door, ours, "remove_class", Method::DELETE, class, administer, remove_class),
+        Operation::new(door, ours, "erase_person", Method::POST, "/trust/v1/erasures", administer, erase_person),
         Operation::new(door, ours, "explain", Method::GET, "/trust/v1/explain", administer, explain),
     ]
 }
 
 /// Writes a definition that says who may; before the answer, trust knows it.
-async fn define(city: &City, permit: &Permit, change: Change) -> Result<Applied, Problem> {
+pub async fn define(city: &City, permit: &Permit, change: Change) -> Result<Applied, Problem> {
     let (kind, id) = match &change {
         Change::Define(definition) => (definition.kind, definition.id.clone()),
         Change::Undefine { kind, id } => (*kind, id.clone()),
@@ -108,11 +111,11 @@ async fn create_token(
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }
 
-fn expiry(text: &str, now: Time) -> Result<Time, Problem> {
+pub fn expiry(text: &str, now: Time) -> Result<Time, Problem> {
     let period = Period::parse(text).filter(|period| !period.is_whole());
     let after = period.map(|period| period.start(now, 1));
     after.or_else(|| Time::parse(text)).ok_or_else(|| {
-        let detail = format!("expires: \"{text}\" is neither a duration such as P30D nor a time.");
+        let detail = format!("\"{text}\" is neither a duration such as P30D nor a time.");
         Problem::new(Kind::BadRequestData, "NLD-002", detail)
     })
 }
@@ -278,7 +281,11 @@ async fn set_class(
     let (kind, id): (_, Box<str>) = (DefinitionKind::Class, name.as_str().into());
     let create = city.context.find_definition(&caller.permit, kind, &id)?.is_none();
     define(&city, &caller.permit, Change::Define(Definition { kind, id, body: written, create })).await?;
-    Ok(Json(json!({"attribute": name.as_str(), "class": class.as_str()})))
+    let mut answer = json!({"attribute": name.as_str(), "class": class.as_str()});
+    if class == DataClass::Personal {
+        answer["unsealed"] = city.context.unsealed(&caller.permit, &name)?.into();
+    }
+    Ok(Json(answer))
 }
 
 async fn attribute_of(city: &City, caller: &Caller, word: &str) -> Result<city_model::Name, Problem> {
@@ -307,6 +314,29 @@ async fn remove_class(
     let id = attribute_of(&city, &caller, path.get("attrId")?).await?.as_str().into();
     define(&city, &caller.permit, Change::Undefine { kind: DefinitionKind::Class, id }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ErasureBody {
+    entity: String,
+}
+
+/// Erases what is personal of an entity: it goes from now and from the past, and its key is destroyed.
+async fn erase_person(
+    State(city): State<Arc<City>>,
+    caller: Caller,
+    _: NoParameters,
+    WholeBody(bytes): WholeBody,
+) -> Result<Json<Value>, Problem> {
+    let asked: ErasureBody = body(&caller, &bytes)?;
+    let id = EntityId::parse(&asked.entity)?;
+    let erased = city.context.erase(&caller.permit, &id, cause("trust")).await??;
+    // What was read before and is on its way out is waited for.
+    tokio::task::block_in_place(|| city.trust.wait_for_releases());
+    let (_, terms) = reading(&city, &caller).await?;
+    let attributes: Vec<_> = erased.updated.iter().map(|name| terms.compact(name)).collect();
+    Ok(Json(json!({"entity": id.as_str(), "attributes": attributes})))
 }
 
 /// What somebody may do, and by which policies.

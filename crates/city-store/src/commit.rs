@@ -27,6 +27,8 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 pub const WATERMARK_KEY: &[u8] = b"watermark";
 /// The matcher's place in the journal. It belongs to the outbox: a backup carries the two together.
 pub const MATCHER_CURSOR_KEY: &[u8] = b"cursor:matcher";
+/// There while a folder that was restored has not been served yet: what was under way in it may have been done since.
+pub const RESTORED_KEY: &[u8] = b"restored";
 /// How far rules have followed.
 pub const RULES_CURSOR_KEY: &[u8] = b"cursor:rules";
 
@@ -48,6 +50,8 @@ pub trait Stager: Send + 'static {
 
 pub struct Plan<T> {
     pub records: Vec<Published>,
+    /// The same as bytes, one by one; together no more than fits into a frame.
+    pub encoded: Vec<Vec<u8>>,
     pub writes: ViewBatch,
     pub ticket: T,
 }
@@ -170,7 +174,7 @@ impl<S: Stager> Worker<S> {
     fn commit(&mut self, requests: Vec<S::Request>) {
         let started = std::time::Instant::now();
         let next_lsn = self.journal.next_lsn();
-        let Plan { records, mut writes, mut ticket } = self.stager.stage(requests, next_lsn);
+        let Plan { records, encoded, mut writes, mut ticket } = self.stager.stage(requests, next_lsn);
         if records.is_empty() {
             return self.stager.answer(ticket, Ok(()));
         }
@@ -179,7 +183,6 @@ impl<S: Stager> Worker<S> {
             return self.stager.answer(ticket, Err(CommitError::ReadOnly(failed)));
         }
         let last_lsn = next_lsn + records.len() as u64 - 1;
-        let encoded: Vec<Vec<u8>> = records.iter().map(|published| published.record.encode()).collect();
         if let Err(error) = self.journal.append(&encoded) {
             let outcome = if error.is_disk_full() {
                 tracing::warn!(%error, "no space left: writes are refused until there is");

@@ -5,7 +5,7 @@
 //! LOCK       held by the one process that has the folder open; says which
 //! journal/   the record of truth
 //! view/      state, indexes, history, outbox: made from the journal
-//! keys/      secrets of this server, for its own user alone; in no backup
+//! keys/      secrets of this server and of the persons in it, for its own user alone; in no backup
 //! RESTORING  there while a restore fills the folder; with it the folder is not opened
 //! ```
 
@@ -20,7 +20,8 @@ use crate::Error;
 /// 1: the first. 2: history has blocks; a folder of 1 has none yet and becomes one of 2 when it is opened.
 /// 3: records say who, and there is a trail; a folder of 2 has none yet.
 /// 4: there are actuators and rules; a folder of 3 has none yet.
-/// 5: there are messaging sessions; a folder of 4 has none yet.
+/// 5: personal values are sealed; what a folder of 4 has of them stays as it was written. There are messaging
+/// sessions.
 pub const FORMAT: u32 = 5;
 
 /// A data folder that this process alone holds.
@@ -80,7 +81,7 @@ impl Folder {
     /// Takes away what a restore that failed has made, so that the next one finds the folder empty.
     pub fn abandon(self) -> Result<(), Error> {
         let away = || {
-            for folder in [self.journal_path(), self.view_path()] {
+            for folder in [self.journal_path(), self.view_path(), self.path.join("keys")] {
                 if folder.exists() {
                     std::fs::remove_dir_all(folder)?;
                 }

@@ -16,9 +16,10 @@ pub const SEGMENT_MAGIC: &[u8; 8] = b"RENKEIJ1";
 pub const SEGMENT_HEADER_BYTES: u64 = 20;
 const FRAME_MAGIC: &[u8; 4] = b"RKB1";
 pub const FRAME_HEADER_BYTES: usize = 24;
-const RECORD_HEADER_BYTES: usize = 9;
+pub const RECORD_HEADER_BYTES: usize = 9;
 
-/// Largest frame that is written or believed when read.
+/// Largest body of a frame that is written or believed when read. What would be larger is refused before
+/// anything of it is written.
 pub const FRAME_BYTES_MAX: usize = 256 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +46,16 @@ pub fn read_segment_header(bytes: &[u8]) -> Option<u64> {
     valid.then(|| u64_at(head, 8)).flatten()
 }
 
+/// The body of a frame with these records.
+#[must_use]
+pub fn body_bytes(records: &[Vec<u8>]) -> usize {
+    records.iter().map(|record| record.len() + RECORD_HEADER_BYTES).sum()
+}
+
 /// One frame with these records.
 #[must_use]
 pub fn encode_frame(first_lsn: u64, records: &[Vec<u8>]) -> Vec<u8> {
-    let body_bytes: usize = records.iter().map(|record| record.len() + RECORD_HEADER_BYTES).sum();
+    let body_bytes = body_bytes(records);
     let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + body_bytes);
     frame.extend_from_slice(FRAME_MAGIC);
     frame.extend_from_slice(&u32::try_from(body_bytes).unwrap_or(u32::MAX).to_le_bytes());

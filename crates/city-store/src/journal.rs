@@ -16,8 +16,8 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::disk::{Disk, DiskFile};
 use crate::frame::{
-    FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, encode_frame, frame_is_valid, holds_valid_frame, read_frame_header,
-    read_segment_header, records_of, segment_header,
+    FRAME_BYTES_MAX, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, body_bytes, encode_frame, frame_is_valid,
+    holds_valid_frame, read_frame_header, read_segment_header, records_of, segment_header,
 };
 use crate::record::Record;
 use crate::{Error, error_len};
@@ -210,6 +210,11 @@ impl Journal {
     /// Appends one frame and syncs it. On `Err` with `is_disk_full` nothing was kept and the
     /// journal goes on; after any other error the outcome is unknown and it must not be used.
     pub fn append(&mut self, records: &[Vec<u8>]) -> Result<(), Error> {
+        // Whoever stages keeps below it; what no release could read again is never written.
+        let bytes = body_bytes(records);
+        if bytes > FRAME_BYTES_MAX {
+            return Err(Error::Undecodable(format!("a frame of {bytes} bytes is larger than {FRAME_BYTES_MAX}")));
+        }
         let free_bytes = self.shared.disk.free_bytes().unwrap_or(u64::MAX);
         if free_bytes < self.limits.reserve_bytes {
             let path = self.shared.disk.describe("");

@@ -13,9 +13,10 @@ pub mod disk;
 #[cfg(any(test, feature = "faults"))]
 pub mod faulty;
 pub mod folder;
-mod frame;
+pub mod frame;
 pub mod journal;
 pub mod lag;
+pub mod persons;
 pub mod record;
 pub mod sizes;
 pub mod terms;
@@ -27,6 +28,7 @@ pub use disk::{Disk, DiskFile, FolderDisk};
 pub use folder::Folder;
 pub use journal::{Journal, JournalReader, Limits, Published};
 pub use lag::Lag;
+pub use persons::{KeyNo, PersonKeys};
 pub use record::{Record, RecordKind, Touched};
 pub use sizes::{DiskReport, DiskWatch, Growth};
 pub use terms::{TermNo, Terms};
@@ -83,6 +85,13 @@ pub enum Error {
     NotCovered { asked: String, why: String },
     #[error("STO-026 The backup cannot be continued: {why}. Make a new base.")]
     BackupNotContinued { why: String },
+    #[error("STO-027 The keys of persons are damaged: {file}: {what}. Put back the copy that was made of this file.")]
+    KeysDamaged { file: String, what: String },
+    #[error(
+        "STO-028 Keys were given to {} persons, which is all there are. Use another data folder.",
+        persons::PERSON_KEYS_MAX
+    )]
+    TooManyPersons,
 }
 
 impl Error {

@@ -3,6 +3,8 @@
 //! Numbers are given by the commit thread and travel with the record that first uses them, so
 //! the dictionary on disk is never behind what refers to it. A name whose record did not become
 //! durable keeps its number and travels with the next record.
+//!
+//! With it go the keys of persons: together they are all that stored bytes need to be read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use parking_lot::RwLock;
 
 use crate::Error;
 use crate::codec::NameNumbers;
+use crate::persons::{KeyNo, PersonKeys};
 
 /// Dense from 1; 0 means "none".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +25,7 @@ pub const TERMS_MAX: usize = 1_000_000;
 #[derive(Debug, Default)]
 pub struct Terms {
     inner: RwLock<Inner>,
+    keys: Arc<PersonKeys>,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +35,16 @@ struct Inner {
 }
 
 impl Terms {
+    #[must_use]
+    pub fn with_keys(keys: Arc<PersonKeys>) -> Self {
+        Self { inner: RwLock::default(), keys }
+    }
+
+    #[must_use]
+    pub fn keys(&self) -> &PersonKeys {
+        &self.keys
+    }
+
     /// Takes in a name that a record or the view brought.
     pub fn learn(&self, number: TermNo, name: Arc<str>) -> Result<(), Error> {
         let mut inner = self.inner.write();
@@ -93,6 +107,10 @@ impl NameNumbers for Terms {
             .and_then(|index| inner.by_number.get(index))
             .cloned()
             .ok_or_else(|| Error::Undecodable(format!("name {} is not in the dictionary", number.0)))
+    }
+
+    fn unseal(&self, key: KeyNo, header: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.keys.unseal(key, header, sealed)
     }
 }
 

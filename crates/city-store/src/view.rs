@@ -41,11 +41,13 @@ pub enum Space {
     Blocks,
     /// tenant | part | level | number → entries of the trail, their details, and the tree over them.
     Trail,
+    /// tenant | entity → the key that seals what is personal of it; and which keys were destroyed.
+    Persons,
     /// tenant | row of a messaging session → what it holds.
     Sessions,
 }
 
-const SPACES: [Space; 12] = [
+const SPACES: [Space; 13] = [
     Space::Meta,
     Space::Tenants,
     Space::Terms,
@@ -57,6 +59,7 @@ const SPACES: [Space; 12] = [
     Space::Requests,
     Space::Blocks,
     Space::Trail,
+    Space::Persons,
     Space::Sessions,
 ];
 
@@ -87,6 +90,7 @@ impl Space {
             Self::Requests => "requests",
             Self::Blocks => "blocks",
             Self::Trail => "trail",
+            Self::Persons => "persons",
             Self::Sessions => "sessions",
         }
     }
@@ -133,6 +137,11 @@ impl ViewBatch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
+    }
+
+    /// Forgets all but the first writes.
+    pub fn truncate(&mut self, len: usize) {
+        self.writes.truncate(len);
     }
 }
 

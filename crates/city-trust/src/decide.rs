@@ -14,7 +14,7 @@ use cedar_policy::{
 };
 use city_model::condition::CONDITION_DEPTH_MAX;
 use city_model::reach::{Attributes, Blur, Part, Rule};
-use city_model::{Condition, DataClass, Name, Powers, Reach, Right};
+use city_model::{Classes, Condition, DataClass, Name, Powers, Reach, Right};
 
 use crate::principal::{Principal, Role};
 use crate::residual::{ENTITY, SCOPE, TYPE, condition_of};
@@ -59,9 +59,6 @@ pub struct Filed {
     /// Data of behaviour or persons that it opens, where a purpose is named.
     classes: Vec<DataClass>,
 }
-
-/// Of which class the values of attributes are, where that was said.
-pub type Classes = BTreeMap<Name, DataClass>;
 
 impl Default for Policies {
     fn default() -> Self {

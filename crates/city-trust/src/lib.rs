@@ -10,6 +10,8 @@
 //! what was before.
 
 pub mod decide;
+mod gate;
+pub mod people;
 mod policy;
 mod principal;
 mod releases;
@@ -26,17 +28,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use city_model::permit::Grant;
 use city_model::reach::{Attributes, Part, Rule};
 use city_model::{
-    Condition, DataClass, DefinitionKind, Mint, Name, Owner, Permit, PermitSource, Powers, Reach, Release, TenantName,
-    Time,
+    Classes, Condition, DataClass, DefinitionKind, Mint, Name, Owner, Permit, PermitSource, Powers, Reach, Release,
+    TenantName, Time,
 };
 use parking_lot::{Mutex, RwLock};
 
-pub use decide::{Classes, Policies, PolicyError};
+pub use decide::{Policies, PolicyError};
+pub use gate::{Gate, listen_without_identities, listen_without_tls};
+use people::KnownAccount;
+use people::account::AccountError;
+use people::attempts::Attempts;
+use people::session::{AccountOf, SESSION_PREFIX, Sessions};
 pub use policy::{StoredClass, StoredPolicy};
 pub use principal::{PUBLIC, Principal, Role};
 pub use releases::RELEASE_WAIT_MAX;
 use releases::Releases;
-pub use token::{NewToken, StoredToken, TokenError, TokenRequest, principal_id, random_secret};
+pub use token::{NewToken, StoredToken, TokenError, TokenRequest, principal_id, random_secret, sha256};
 
 /// A permit outlives the request that asked for it by no more than this.
 pub const PERMIT_SECONDS: i64 = 60;
@@ -63,6 +70,8 @@ pub enum Error {
     NobodyKnown,
     #[error("This token is not known, was taken back, or has ended. Ask an administrator for a new one.")]
     NotKnown,
+    #[error("You are signed out: nothing was asked for a while, or the account was changed. Sign in again.")]
+    SignedOut,
     #[error("This token is for another tenant; leave NGSILD-Tenant out, or name the token's own.")]
     OtherTenant,
     #[error("What you may was changed while this was answered. Nothing of it was shown; ask again.")]
@@ -73,6 +82,8 @@ pub enum Error {
     Policy(#[from] PolicyError),
     #[error("{0}")]
     Token(#[from] TokenError),
+    #[error("{0}")]
+    Account(#[from] AccountError),
     #[error("{0}")]
     Words(#[from] words::WordsError),
     #[error("The stored {what} {id} cannot be read: {why}")]
@@ -88,6 +99,8 @@ impl Error {
             Self::NotSecured { .. } => "TRU-015",
             Self::NobodyKnown => "TRU-002",
             Self::NotKnown => "TRU-003",
+            Self::SignedOut => "TRU-017",
+            Self::Account(_) => "TRU-018",
             Self::OtherTenant => "TRU-004",
             Self::OtherPurpose { .. } => "TRU-005",
             Self::ChangedMeanwhile => "TRU-016",
@@ -96,23 +109,6 @@ impl Error {
             Self::Words(_) => "TRU-008",
             Self::Stored { .. } => "TRU-009",
         }
-    }
-}
-
-/// Whether those who ask must say who they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gate {
-    /// Whoever reaches the socket is the local operator.
-    Open,
-    /// A token says who asks. The digest is of the local operator's, a new one for each run of the server.
-    Closed { operator_digest: String },
-}
-
-impl Gate {
-    /// Lets in whoever has this secret as the local operator.
-    #[must_use]
-    pub fn closed(operator_secret: &str) -> Self {
-        Self::Closed { operator_digest: token::digest(operator_secret) }
     }
 }
 
@@ -127,6 +123,10 @@ pub struct Trust {
     all: Arc<Powers>,
     roles: Policies,
     releases: Releases,
+    sessions: Sessions,
+    attempts: Attempts,
+    /// The digest of the code that makes the first administrator.
+    first_run: Mutex<Option<String>>,
 }
 
 type Asked = (TenantName, Arc<str>, Option<Box<str>>);
@@ -134,8 +134,9 @@ type Asked = (TenantName, Arc<str>, Option<Box<str>>);
 #[derive(Default)]
 struct Known {
     policies: HashMap<TenantName, Policies>,
-    classes: HashMap<TenantName, Classes>,
+    classes: HashMap<TenantName, Arc<Classes>>,
     tokens: HashMap<Box<str>, Arc<KnownToken>>,
+    accounts: HashMap<AccountOf, Arc<KnownAccount>>,
 }
 
 struct KnownToken {
@@ -185,6 +186,9 @@ impl Trust {
             all: Arc::new(Powers::all()),
             roles: Policies::default(),
             releases: Releases::default(),
+            sessions: Sessions::default(),
+            attempts: Attempts::default(),
+            first_run: Mutex::default(),
         }
     }
 
@@ -203,8 +207,12 @@ impl Trust {
     pub fn learn(&self, tenant: &TenantName, kind: DefinitionKind, id: &str, body: Option<&[u8]>) -> Result<(), Error> {
         let stored =
             |what, error: &dyn std::fmt::Display| Error::Stored { what, id: id.into(), why: error.to_string() };
+        if kind == DefinitionKind::Account {
+            self.learn_account(tenant, id, body)?;
+        }
         let mut known = self.known.write();
         match (kind, body) {
+            (DefinitionKind::Account, _) => {}
             (DefinitionKind::Policy, Some(body)) => {
                 let policy = StoredPolicy::parse(body).map_err(|error| stored("policy", &error))?;
                 let policies = known.policies.entry(tenant.clone()).or_insert_with(|| self.roles.clone());
@@ -223,7 +231,7 @@ impl Trust {
             }
             (DefinitionKind::Class, body) => {
                 let name = Name::parse(id).map_err(|error| stored("class", &error))?;
-                let classes = known.classes.entry(tenant.clone()).or_default();
+                let classes = Arc::make_mut(known.classes.entry(tenant.clone()).or_default());
                 match body {
                     Some(body) => {
                         let kept = StoredClass::parse(body).map_err(|error| stored("class", &error))?;
@@ -282,6 +290,12 @@ impl Trust {
                 Err(Error::NotKnown)
             };
         }
+        if text.starts_with(SESSION_PREFIX) {
+            let account = self.signed_in(text, now).ok_or(Error::SignedOut)?;
+            let own = &account.principal;
+            let is_other = tenant.is_some_and(|named| *named != own.tenant);
+            return if is_other { Err(Error::OtherTenant) } else { Ok(Caller::Principal(own.clone())) };
+        }
         let (id, secret) = token::split(text).ok_or(Error::NotKnown)?;
         let token = self.known.read().tokens.get(id).cloned().ok_or(Error::NotKnown)?;
         if !token.stored.has_secret(secret) || now >= token.stored.expires_at() {
@@ -300,7 +314,7 @@ impl Trust {
     /// All of them; yet data of behaviour and persons only where a purpose is named.
     fn operators(&self, tenant: &TenantName, purpose: Option<&str>) -> Arc<Powers> {
         let known = self.known.read();
-        let classes = known.classes.get(tenant).into_iter().flatten();
+        let classes = known.classes.get(tenant).into_iter().flat_map(|classes| classes.iter());
         let sensitive: Vec<(&Name, DataClass)> =
             classes.filter(|(_, class)| class.is_sensitive()).map(|(name, class)| (name, *class)).collect();
         if sensitive.is_empty() {
@@ -308,7 +322,10 @@ impl Trust {
         }
         let mut powers = Powers::clone(&self.all);
         match purpose {
-            Some(_) => powers.discloses = sensitive.into_iter().map(|(_, class)| class).collect(),
+            Some(_) => {
+                let opened = |wanted: &DataClass| sensitive.iter().any(|(_, class)| class == wanted);
+                powers.discloses = DataClass::ALL.into_iter().filter(opened).collect();
+            }
             None => {
                 let names = sensitive.into_iter().map(|(name, _)| name.clone()).collect();
                 let attributes = Attributes::AllBut(names);
@@ -326,9 +343,8 @@ impl Trust {
         }
         let known = self.known.read();
         let policies = known.policies.get(&principal.tenant).unwrap_or(&self.roles);
-        let none = Classes::new();
-        let classes = known.classes.get(&principal.tenant).unwrap_or(&none);
-        let mut powers = policies.decide(principal, purpose, classes);
+        let classes = known.classes.get(&principal.tenant).cloned().unwrap_or_default();
+        let mut powers = policies.decide(principal, purpose, &classes);
         if *principal.id == *PUBLIC {
             // Nobody knows who they are, so nothing can be theirs.
             powers.rights.clear();
@@ -385,6 +401,9 @@ impl Trust {
         if who == PUBLIC {
             return Some(Principal::public(tenant.clone()));
         }
+        if let Some(name) = who.strip_prefix("account:") {
+            return self.account(tenant, name).map(|account| account.principal.clone());
+        }
         let known = self.known.read();
         let token = known.tokens.get(who.strip_prefix("token:")?)?;
         (token.tenant == *tenant).then(|| token.principal.clone())
@@ -422,6 +441,11 @@ impl PermitSource for Trust {
                 return None;
             }
         }
+        if let Some(name) = who.strip_prefix("account:")
+            && self.account(tenant, name).is_none_or(|account| !account.stored.is_open(now))
+        {
+            return None;
+        }
         let powers = self.decide(&principal, principal.purpose(purpose).ok()?);
         Some(self.permit(tenant.clone(), who.into(), purpose, powers, (epoch, now)))
     }
@@ -434,6 +458,10 @@ impl PermitSource for Trust {
             Some(again) => Arc::ptr_eq(again.powers(), permit.powers()) || again.powers() == permit.powers(),
             None => false,
         }
+    }
+
+    fn classes(&self, tenant: &TenantName) -> Arc<Classes> {
+        self.known.read().classes.get(tenant).cloned().unwrap_or_default()
     }
 
     fn release(&self, permit: &Permit, now: Time) -> Option<Box<dyn Release>> {
@@ -454,40 +482,5 @@ impl PermitSource for Trust {
 impl std::fmt::Debug for Trust {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Trust(epoch {})", self.epoch())
-    }
-}
-
-/// May the server listen here without asking who is there? Only where nobody but this machine's own users can knock.
-pub fn listen_without_identities(address: SocketAddr) -> Result<(), Error> {
-    if is_loopback(address) { Ok(()) } else { Err(Error::NotLoopback { address }) }
-}
-
-/// May the server listen here without TLS? Only where tokens do not go over a network.
-pub fn listen_without_tls(address: SocketAddr) -> Result<(), Error> {
-    if is_loopback(address) { Ok(()) } else { Err(Error::NotSecured { address }) }
-}
-
-/// An IPv4 loopback address written inside IPv6 is one too.
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_identities_only_loopback_may_be_listened_on() {
-        for address in ["127.0.0.1:9090", "127.8.0.1:1", "[::1]:9090", "[::ffff:127.0.0.1]:9090"] {
-            let address = address.parse().unwrap();
-            assert_eq!(listen_without_identities(address), Ok(()), "{address}");
-            assert_eq!(listen_without_tls(address), Ok(()), "{address}");
-        }
-        for address in ["0.0.0.0:9090", "[::]:9090", "192.168.1.2:9090", "[2001:db8::1]:80", "[::ffff:10.0.0.1]:80"] {
-            let refused = listen_without_identities(address.parse().unwrap()).unwrap_err().to_string();
-            assert!(refused.contains(address) && refused.contains("Listen on 127.0.0.1:"), "{refused}");
-            let refused = listen_without_tls(address.parse().unwrap()).unwrap_err().to_string();
-            assert!(refused.contains(address) && refused.contains("--tls-cert"), "{refused}");
-        }
     }
 }

@@ -108,7 +108,7 @@ impl TokenRequest {
     }
 }
 
-fn is_word(text: &str) -> bool {
+pub(crate) fn is_word(text: &str) -> bool {
     !text.is_empty() && text.len() <= WORD_BYTES_MAX && text.trim() == text && !text.chars().any(char::is_control)
 }
 
@@ -158,6 +158,12 @@ pub fn random_secret() -> Result<String, TokenError> {
 #[must_use]
 pub fn digest(secret: &str) -> String {
     URL_SAFE_NO_PAD.encode(ring::digest::digest(&ring::digest::SHA256, secret.as_bytes()))
+}
+
+/// For what is shown to be the same by its digest.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> Vec<u8> {
+    ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().to_vec()
 }
 
 fn random<const N: usize>() -> Result<[u8; N], TokenError> {

@@ -172,7 +172,7 @@ fn who(words: &[&str]) -> Result<Who, WordsError> {
                 return wrong(format!("There is no role \"{name}\"; there are {roles}."));
             }
         },
-        ["token", id] => Who::Principal(format!("token:{id}")),
+        [kind @ ("token" | "account"), id] => Who::Principal(format!("{kind}:{id}")),
         ["organisation" | "organization", rest @ ..] if !rest.is_empty() => Who::Organisation(rest.join("-")),
         [id] if id.contains(':') => Who::Principal((*id).to_owned()),
         words => Who::Organisation(words.join("-")),

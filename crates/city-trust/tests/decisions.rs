@@ -9,10 +9,11 @@ use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity as CedarEntity, EntityId as Uid, EntityTypeName, EntityUid,
     PolicySet, Request, RestrictedExpression,
 };
+use city_model::Classes;
 use city_model::condition::plain;
 use city_model::{Attribute, Entity, EntityId, Instance, Kind, Name, Reach, Right, Scope, TenantName, Value};
 use city_trust::decide::{Policies, ROLES, parse};
-use city_trust::{Classes, Principal, Role};
+use city_trust::{Principal, Role};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 

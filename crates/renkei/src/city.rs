@@ -14,9 +14,11 @@ use city_ngsi_ld::{ContextDocument, ContextStore};
 use city_outbound::{Outbound, Policy};
 use city_serve::City;
 use city_serve::city::{Learning, Readers};
+use city_serve::stream::Streams;
 use city_sql::Sql;
 use city_store::journal::Limits;
-use city_store::{Clock, DiskWatch, Folder, FolderDisk, View};
+use city_store::persons::PERSON_KEYS;
+use city_store::{Clock, DiskWatch, Folder, FolderDisk, PersonKeys, View};
 use city_trust::trail::Trail;
 use city_trust::trail::note::Signer;
 use city_trust::{Gate, OPERATOR_PREFIX, Trust};
@@ -25,6 +27,8 @@ use city_trust::{Gate, OPERATOR_PREFIX, Trust};
 pub struct OpenCity {
     pub city: Arc<City>,
     pub report: OpenReport,
+    /// The code that makes the first administrator, where nobody is known yet.
+    pub first_run: Option<String>,
     _folder: Folder,
 }
 
@@ -47,6 +51,8 @@ pub struct Settings {
     pub retention: Retention,
     pub outbound: Policy,
     pub auth: Auth,
+    /// Whether browsers reach it by TLS, here or at a proxy in front.
+    pub is_secure: bool,
     /// `URL=FILE`: contexts that are known without asking the network.
     pub contexts: Vec<String>,
 }
@@ -58,7 +64,9 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let disk = FolderDisk::new(&journal).with_context(|| format!("The folder {} cannot be made", journal.display()))?;
     let view = Arc::new(open_view(&folder)?);
     let clock = settings.clock;
-    let (context, report) = Context::open(Arc::new(disk), Arc::clone(&view), Arc::clone(&clock), settings.limits)?;
+    let keys = Arc::new(PersonKeys::open(&folder.key_path(PERSON_KEYS))?);
+    let (context, report) =
+        Context::open(Arc::new(disk), Arc::clone(&view), keys, Arc::clone(&clock), settings.limits)?;
     let context = Arc::new(context);
     if let Some((file, offset, bytes)) = &report.journal.cut {
         tracing::warn!(file, offset, bytes, "a torn end of the journal was cut; nothing acknowledged was in it");
@@ -69,7 +77,8 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let history =
         Arc::new(History::start(Arc::clone(&view), context.journal().clone(), Arc::clone(&clock), settings.retention)?);
     let mint = Mint::take().context("This process has opened a city before")?;
-    let trust = Arc::new(open_trust(mint, settings.auth, &folder, &context)?);
+    let (trust, first_run) = open_trust(mint, settings.auth, &folder, &context)?;
+    let trust = Arc::new(trust);
     let trail = open_trail(&folder, &view, &context)?;
     let permits = Arc::clone(&trust) as Arc<dyn PermitSource>;
     context.heed(Arc::clone(&permits));
@@ -77,6 +86,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let hand = Hand::take().context("This process has opened a city before")?;
     let control = Control::start(Arc::clone(&context), outbound.clone(), Arc::clone(&permits), hand)?;
     let insight = Insight::start(Arc::clone(&context), permits, Arc::new(OnDesk(Arc::clone(&control))))?;
+    let journal_reader = context.journal().clone();
     let city = City {
         insight,
         control,
@@ -93,24 +103,30 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
         disk: watch,
         readers: Readers::default(),
         messages: city_serve::mqtt::Messages::default(),
+        streams: Streams::start(journal_reader).context("The thread for streams cannot be started")?,
+        is_secure: settings.is_secure,
     };
-    Ok(OpenCity { city: Arc::new(city), report, _folder: folder })
+    Ok(OpenCity { city: Arc::new(city), report, first_run, _folder: folder })
 }
 
 /// What rules propose lies on the desk of those who decide.
 struct OnDesk(Arc<Control>);
 
 impl city_insight::Desk for OnDesk {
-    fn has_begun(&self, tenant: u32, rule: &str, about: &EntityId) -> bool {
-        self.0.has_begun(tenant, rule, about)
+    fn has_begun(&self, tenant: u32, rule: &str, about: &EntityId, seq: u64) -> bool {
+        self.0.has_begun(tenant, rule, about, seq)
     }
 
     fn suggest(&self, permit: &Permit, proposal: &Proposal) -> Result<(), NotTaken> {
         self.0.suggest(permit, proposal).map(drop).map_err(not_taken)
     }
 
-    fn end(&self, permit: &Permit, rule: &str, about: &EntityId) -> Result<(), NotTaken> {
-        self.0.clear(permit, rule, about).map_err(not_taken)
+    fn end(&self, permit: &Permit, rule: &str, about: &EntityId, seq: u64) -> Result<(), NotTaken> {
+        self.0.clear(permit, rule, about, seq).map_err(not_taken)
+    }
+
+    fn forget(&self, tenant: u32, rule: &str) {
+        self.0.forget(tenant, rule);
     }
 }
 
@@ -123,7 +139,7 @@ fn not_taken(error: control::Error) -> NotTaken {
 
 /// With the tokens and policies of all tenants. Where those who ask must say who they are, the local
 /// operator's token of this run is left in the data folder: who can read that can read everything.
-fn open_trust(mint: Mint, auth: Auth, folder: &Folder, context: &Context) -> Result<Trust> {
+fn open_trust(mint: Mint, auth: Auth, folder: &Folder, context: &Context) -> Result<(Trust, Option<String>)> {
     let gate = match auth {
         Auth::Off => Gate::Open,
         Auth::On => {
@@ -135,13 +151,17 @@ fn open_trust(mint: Mint, auth: Auth, folder: &Folder, context: &Context) -> Res
     };
     let trust = Trust::new(mint, gate);
     for space in context.tenants().list() {
-        for kind in [DefinitionKind::Class, DefinitionKind::Policy, DefinitionKind::Token] {
+        for kind in [DefinitionKind::Class, DefinitionKind::Policy, DefinitionKind::Token, DefinitionKind::Account] {
             for (id, body) in definitions_of(&space, kind) {
                 trust.learn(&space.name, kind, &id, Some(&body))?;
             }
         }
     }
-    Ok(trust)
+    let first_run = if auth == Auth::On && trust.knows_nobody() { Some(city_trust::random_secret()?) } else { None };
+    if let Some(code) = &first_run {
+        trust.await_first_run(code);
+    }
+    Ok((trust, first_run))
 }
 
 /// The trail, with the key that signs it: made once, and the same from then on.

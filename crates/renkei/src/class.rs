@@ -55,6 +55,11 @@ pub fn run(options: &Options) -> Result<Outcome> {
                 println!("{set}");
             } else {
                 println!("{} is {}", text(&set["attribute"]), text(&set["class"]));
+                if let Some(unsealed) = set["unsealed"].as_u64().filter(|unsealed| *unsealed > 0) {
+                    println!(
+                        "! {unsealed} entities hold a value from before, in the clear: it is sealed when it is written again. The past and the journal keep what was written before."
+                    );
+                }
             }
         }
         Command::List { server } => {

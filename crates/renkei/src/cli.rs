@@ -43,6 +43,10 @@ pub enum Command {
     Policy(crate::policy::Options),
     /// Of which class the values of an attribute are: environment, infrastructure, behaviour, personal
     Class(crate::class::Options),
+    /// Accounts of people: add, list, reset the password, remove
+    Account(crate::account::Options),
+    /// Destroy what is personal of an entity, now, in the past and in every copy
+    Erase(crate::erase::Options),
     /// What is suggested, and what a person decides of it: list, approve, alter, reject, look at the record
     Ops(crate::ops::Options),
     /// Rules: what is suggested when; add, list, remove

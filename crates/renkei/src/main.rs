@@ -1,6 +1,7 @@
 //! The City OS in one binary. What each command does stands in the module of its name; here is
 //! the table of contents.
 
+mod account;
 mod actuator;
 mod audit;
 mod backup;
@@ -12,6 +13,7 @@ mod client;
 mod config;
 mod demo;
 mod doctor;
+mod erase;
 mod export;
 mod import;
 mod log_file;
@@ -104,6 +106,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Token(options) => token::run(&options),
         Command::Policy(options) => policy::run(&options),
         Command::Class(options) => class::run(&options),
+        Command::Account(options) => account::run(&options),
+        Command::Erase(options) => erase::run(&options),
         Command::Ops(options) => ops::run(&options),
         Command::Rule(options) => rule::run(&options),
         Command::Actuator(options) => actuator::run(&options),

@@ -18,7 +18,8 @@ use crate::subscriptions::text;
   renkei ops commands --status unknown                        commands whose fate a person must find out
   renkei ops resolve urn:renkei:command:6d1c…:1 --outcome done --reason 'seen on the spot'
 
-The start of an id is enough where one suggestion or command alone begins so.")]
+The start of an id is enough where one suggestion or command alone begins so. Where several steps of a
+suggestion set the same attribute, say which: --set setPosition@urn:ngsi-ld:FloodBarrier:1=open")]
 pub struct Options {
     #[command(subcommand)]
     pub command: Command,
@@ -47,10 +48,10 @@ pub enum Command {
     Alter {
         id: String,
         /// Another value for a step, as JSON or a text; may be repeated
-        #[arg(long, value_name = "ATTRIBUTE=VALUE")]
+        #[arg(long, value_name = "ATTRIBUTE[@ENTITY]=VALUE")]
         set: Vec<String>,
         /// A step that is left out, by its attribute; may be repeated
-        #[arg(long, value_name = "ATTRIBUTE")]
+        #[arg(long, value_name = "ATTRIBUTE[@ENTITY]")]
         without: Vec<String>,
         /// Why, for those who come later
         #[arg(long)]
@@ -142,26 +143,51 @@ pub fn run(options: &Options) -> Result<Outcome> {
 
 fn list_path(path: &str, status: &str) -> String {
     let status = (status != "all").then_some(status);
-    format!("{path}{}", query_string(&[("status", status), ("limit", Some("1000"))]))
+    format!("{path}{}", query_string(&[("status", status), ("limit", Some(&LIST_MAX.to_string()))]))
 }
 
 fn shown(server: &ServerOptions, answer: &Value, show: &dyn Fn()) {
     if server.json { println!("{answer}") } else { show() }
 }
 
-/// The id that begins so, of what the server has.
+/// Most that the server lists at once.
+const LIST_MAX: usize = 1_000;
+
+/// The id that begins so, of what the server has. A whole id is itself: one that begins so is another.
 fn whole_id(client: &Client, path: &str, begin: &str) -> Result<String> {
+    if is_whole(begin) {
+        return Ok(begin.to_owned());
+    }
     let found = client.get_json(&list_path(path, "all"))?;
     let lists = [&found["suggestions"], &found["commands"]];
-    let ids = lists.into_iter().filter_map(Value::as_array).flatten().filter_map(|one| one["id"].as_str());
-    let alike: Vec<&str> = ids.filter(|id| id.starts_with(begin)).collect();
+    let ids: Vec<&str> =
+        lists.into_iter().filter_map(Value::as_array).flatten().filter_map(|one| one["id"].as_str()).collect();
+    let alike: Vec<&&str> = ids.iter().filter(|id| id.starts_with(begin)).collect();
     match alike.as_slice() {
-        [one] => Ok((*one).to_owned()),
-        _ if alike.contains(&begin) => Ok(begin.to_owned()),
-        // An older one than the list holds, or none: the server knows.
-        [] => Ok(begin.to_owned()),
+        [_] if ids.len() >= LIST_MAX => {
+            bail!(
+                "There are more than the newest {LIST_MAX}, of which others may begin with {begin}; give the whole id"
+            )
+        }
+        [one] => Ok((**one).to_owned()),
+        [] => bail!("None of the newest {LIST_MAX} begins with {begin}; give the whole id"),
         many => bail!("{} ids begin with {begin}; give more of it", many.len()),
     }
+}
+
+/// `urn:renkei:suggestion:NUMBER`, `urn:renkei:command:NUMBER:1`.
+fn is_whole(id: &str) -> bool {
+    let Some((kind, number)) = id.strip_prefix("urn:renkei:").and_then(|rest| rest.split_once(':')) else {
+        return false;
+    };
+    let (number, which) = number.split_once(':').map_or((number, None), |(number, which)| (number, Some(which)));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    number.len() == 36
+        && uuid::Uuid::parse_str(number).is_ok()
+        && match kind {
+            "command" => which.is_some_and(is_number),
+            _ => which.is_none(),
+        }
 }
 
 fn decide(server: &ServerOptions, id: &str, verdict: &str, body: &Value) -> Result<()> {
@@ -197,24 +223,41 @@ fn say(server: &ServerOptions, id: &str, what: &str, body: &Value, done: &str) -
 /// The steps of a suggestion, with other values and without some.
 fn altered(steps: &Value, set: &[String], without: &[String]) -> Result<Vec<Value>> {
     let mut steps = steps.as_array().cloned().context("The suggestion has no steps that could be altered")?;
-    let knows = |steps: &[Value], name: &str| steps.iter().any(|step| step["attribute"] == name);
     for pair in set {
-        let (name, value) = pair.split_once('=').with_context(|| format!("--set {pair} is not ATTRIBUTE=VALUE"))?;
-        if !knows(&steps, name) {
-            bail!("No step of the suggestion sets {name}");
-        }
-        let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-        for step in steps.iter_mut().filter(|step| step["attribute"] == name) {
-            step["value"] = Value::clone(&value);
-        }
+        let value_after = |name: &str| pair.strip_prefix(name)?.strip_prefix('=');
+        let at = the_step(&steps, &|name| value_after(name).is_some()).with_context(|| format!("--set {pair}"))?;
+        let names = [attribute_of(&steps[at]), with_entity(&steps[at])];
+        let value = names.iter().find_map(|name| value_after(name)).unwrap_or_default();
+        steps[at]["value"] = serde_json::from_str(value).unwrap_or_else(|_| value.into());
     }
     for name in without {
-        if !knows(&steps, name) {
-            bail!("No step of the suggestion sets {name}");
-        }
-        steps.retain(|step| step["attribute"] != **name);
+        let at = the_step(&steps, &|own| own == name).with_context(|| format!("--without {name}"))?;
+        steps.remove(at);
     }
     Ok(steps)
+}
+
+fn attribute_of(step: &Value) -> String {
+    step["attribute"].as_str().unwrap_or_default().to_owned()
+}
+
+fn with_entity(step: &Value) -> String {
+    format!("{}@{}", attribute_of(step), step["entity"].as_str().unwrap_or_default())
+}
+
+/// The one step that is meant, by its attribute or by that and its entity.
+fn the_step(steps: &[Value], is_meant: &dyn Fn(&str) -> bool) -> Result<usize> {
+    let meant = |step: &&Value| is_meant(&attribute_of(step)) || is_meant(&with_entity(step));
+    let found: Vec<&Value> = steps.iter().filter(meant).collect();
+    match found.as_slice() {
+        [one] => Ok(steps.iter().position(|step| step == *one).unwrap_or_default()),
+        [] => bail!("no step of the suggestion sets that; there are {}", all_of(steps)),
+        several => bail!("{} steps set that; say which: {}", several.len(), all_of(steps)),
+    }
+}
+
+fn all_of(steps: &[Value]) -> String {
+    steps.iter().map(with_entity).collect::<Vec<_>>().join(", ")
 }
 
 fn show_suggestions(found: &Value) {
@@ -260,5 +303,36 @@ fn show_record(record: &Value) {
     show_commands(&record["commands"]);
     for one in record["effects"].as_array().into_iter().flatten() {
         println!("effect: {} before, {} after. {}", one["before"], one["after"], text(&one["basis"]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_id_is_known_by_its_form() {
+        let number = "6d1c0000-0000-4000-8000-000000000000";
+        for whole in [format!("urn:renkei:suggestion:{number}"), format!("urn:renkei:command:{number}:1")] {
+            assert!(is_whole(&whole), "{whole}");
+        }
+        for part in [format!("urn:renkei:command:{number}"), format!("urn:renkei:command:{number}:"), number.into()] {
+            assert!(!is_whole(&part), "{part}");
+        }
+    }
+
+    #[test]
+    fn of_several_steps_with_one_attribute_it_must_be_said_which() {
+        let step = |entity: &str, value: &str| json!({"entity": entity, "attribute": "gate", "value": value});
+        let steps = json!([step("urn:x:1", "closed"), step("urn:x:2", "closed")]);
+        let text = |text: &str| vec![text.to_owned()];
+        assert!(altered(&steps, &text("gate=open"), &[]).is_err());
+        assert!(altered(&steps, &[], &text("gate")).is_err());
+        let changed = altered(&steps, &text("gate@urn:x:2=a=b"), &[]).unwrap();
+        assert_eq!(changed, [step("urn:x:1", "closed"), step("urn:x:2", "a=b")]);
+        assert_eq!(altered(&steps, &[], &text("gate@urn:x:1")).unwrap(), [step("urn:x:2", "closed")]);
+        let one = json!([step("urn:x:1", "closed")]);
+        assert_eq!(altered(&one, &text("gate=40"), &[]).unwrap()[0]["value"], 40);
+        assert!(altered(&one, &text("other=40"), &[]).is_err());
     }
 }

@@ -10,9 +10,10 @@ use city_context::Context;
 use city_history::{History, Policy};
 use city_model::Time;
 use city_store::backup::{Cut, PartEnd, PartReader, Reached, SegmentWriter, lay_base, lay_frames, lay_outbox};
-use city_store::commit::MATCHER_CURSOR_KEY;
+use city_store::commit::{MATCHER_CURSOR_KEY, RESTORED_KEY};
 use city_store::journal::Limits;
-use city_store::{Folder, FolderDisk, Space, SystemClock, View};
+use city_store::persons::PERSON_KEYS;
+use city_store::{Folder, FolderDisk, PersonKeys, Space, SystemClock, View, ViewBatch};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -29,7 +30,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 The folder must be new or empty. It is done only when the store was opened, history has taken in
 the journal, and every stored value was read against its checksum. Notifications that were
-delivered after the backup are delivered once more, with the same id, when the server starts.")]
+delivered after the backup are delivered once more, with the same id, when the server starts.
+Commands that were under way are not: they are unknown from then on, and a person says what became
+of them.")]
 pub struct Options {
     /// Folder of the backups
     #[arg(value_name = "DIR")]
@@ -40,6 +43,9 @@ pub struct Options {
     /// The state of this time: without the changes after it. Without --until the newest
     #[arg(long, env = "RENKEI_RESTORE_UNTIL", value_name = "TIME")]
     pub until: Option<String>,
+    /// The keys of persons, a copy of keys/persons.keys: without them what is personal cannot be read
+    #[arg(long, env = "RENKEI_RESTORE_KEYS", value_name = "FILE")]
+    pub keys: Option<PathBuf>,
     /// Answer as JSON, for programs
     #[arg(long, env = "RENKEI_JSON")]
     pub json: bool,
@@ -55,7 +61,8 @@ pub fn run(options: &Options) -> Result<Outcome> {
     };
     let shelf = Shelf::open(&options.dir)?;
     let chain = Chain::choose(&shelf.sets()?, until)?;
-    let restored = restore(&chain, &options.data, until)?;
+    let keys = options.keys.as_deref().map(read_keys).transpose()?;
+    let restored = restore(&chain, &options.data, keys.as_deref(), until)?;
     if options.json {
         println!("{}", restored.to_json());
         return Ok(Outcome::Ok);
@@ -64,6 +71,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
     if let Some(end) = restored.ends_before {
         println!("! the backup reaches only to {end}");
     }
+    if restored.persons > 0 && keys.is_none() {
+        println!(
+            "! what is personal of {} entities cannot be read without their keys: restore again with --keys and your copy of keys/persons.keys",
+            restored.persons
+        );
+    }
     if restored.waiting + restored.unmatched > 0 {
         println!(
             "! {} notifications wait, and {} changes are still to be matched, when the server starts: what of them was delivered after the backup is delivered once more, with the same id",
@@ -71,6 +84,10 @@ pub fn run(options: &Options) -> Result<Outcome> {
         );
     }
     Ok(Outcome::Ok)
+}
+
+fn read_keys(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("The keys of persons in {} cannot be read", path.display()))
 }
 
 /// What was restored.
@@ -84,6 +101,8 @@ pub struct Restored {
     replayed: u64,
     tenants: usize,
     entities: u64,
+    /// Entities with something personal.
+    persons: usize,
     values: u64,
     raw_bytes: u64,
     waiting: u64,
@@ -97,7 +116,7 @@ impl Restored {
         json!({
             "verified": true, "base": self.base, "parts": self.parts, "lastRecord": self.last_record,
             "lastChange": text(self.last_time), "reachesOnlyTo": text(self.ends_before), "replayed": self.replayed,
-            "tenants": self.tenants, "entities": self.entities, "values": self.values, "rawBytes": self.raw_bytes,
+            "tenants": self.tenants, "entities": self.entities, "persons": self.persons, "values": self.values, "rawBytes": self.raw_bytes,
             "notificationsWaiting": self.waiting, "changesToMatch": self.unmatched, "seconds": self.seconds,
         })
     }
@@ -119,9 +138,9 @@ impl Restored {
 
 /// Lays the parts into a new folder, opens it and reads it through; a folder that did not come to
 /// be is taken away again.
-pub fn restore(chain: &Chain, data: &Path, until: Option<Time>) -> Result<Restored> {
+pub fn restore(chain: &Chain, data: &Path, keys: Option<&[u8]>, until: Option<Time>) -> Result<Restored> {
     let folder = Folder::restoring(data, chain.base.manifest.folder_format)?;
-    match fill(chain, &folder, until) {
+    match fill(chain, &folder, keys, until) {
         Ok(restored) => {
             folder.restored()?;
             Ok(restored)
@@ -133,7 +152,10 @@ pub fn restore(chain: &Chain, data: &Path, until: Option<Time>) -> Result<Restor
     }
 }
 
-fn fill(chain: &Chain, folder: &Folder, until: Option<Time>) -> Result<Restored> {
+fn fill(chain: &Chain, folder: &Folder, keys: Option<&[u8]>, until: Option<Time>) -> Result<Restored> {
+    if let Some(keys) = keys {
+        folder.write_key(PERSON_KEYS, keys)?;
+    }
     let mut progress = Progress::new("restore");
     let reached = lay(chain, folder, until, &mut progress)?;
     progress.step("restore: reading back");
@@ -141,6 +163,11 @@ fn fill(chain: &Chain, folder: &Folder, until: Option<Time>) -> Result<Restored>
     let opened = open(folder, &view, &reached)?;
     // What was replayed lies behind what was laid, and is read back with it.
     let values = view.check()?;
+    // Commands that were under way may have been done since: the server asks a person, and sends none again.
+    let mut batch = ViewBatch::default();
+    batch.put(Space::Meta, RESTORED_KEY, &[1]);
+    view.write(batch)?;
+    view.persist()?;
     let cursor = view.get(Space::Meta, MATCHER_CURSOR_KEY)?;
     let cursor = cursor.and_then(|bytes| bytes[..].try_into().ok()).map_or(0, u64::from_le_bytes);
     Ok(Restored {
@@ -152,6 +179,7 @@ fn fill(chain: &Chain, folder: &Folder, until: Option<Time>) -> Result<Restored>
         replayed: opened.replayed,
         tenants: opened.tenants,
         entities: opened.entities,
+        persons: opened.persons,
         values,
         raw_bytes: chain.raw_bytes(),
         waiting: city_action::outbox::waiting(&view)?,
@@ -236,7 +264,8 @@ fn open(folder: &Folder, view: &Arc<View>, reached: &Reached) -> Result<city_con
         FolderDisk::new(&journal).with_context(|| format!("The folder {} cannot be opened", journal.display()))?;
     // Nothing of the journal goes before the server has it.
     let limits = Limits { keep_bytes: u64::MAX, ..Limits::default() };
-    let (context, report) = Context::open(Arc::new(disk), Arc::clone(view), Arc::new(SystemClock), limits)?;
+    let keys = Arc::new(PersonKeys::open(&folder.key_path(PERSON_KEYS))?);
+    let (context, report) = Context::open(Arc::new(disk), Arc::clone(view), keys, Arc::new(SystemClock), limits)?;
     if context.journal().durable() != reached.lsn || report.journal.cut.is_some() {
         bail!("The restored journal ends at record {}, not at {}", context.journal().durable(), reached.lsn);
     }

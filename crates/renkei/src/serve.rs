@@ -146,6 +146,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
         retention: Retention { keep: options.history_keep, thin: options.history_thin },
         outbound: Policy { allow: options.outbound_allow.clone(), ..Policy::default() },
         auth: options.auth,
+        is_secure: options.tls_cert.is_some() || options.plain_http,
         contexts: options.context_file.clone(),
     };
     // Deliveries and the socket belong to the runtime from here on.
@@ -176,6 +177,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
         runtime.spawn(mqtt.serve(Arc::clone(&serving.city), stopping))
     });
     println!("ready {scheme}://{}", serving.address());
+    if let Some(code) = &opened.first_run {
+        eprintln!(
+            "Nobody is known to this city yet. Make its first administrator at {scheme}://{}/first-run?code={code} (once, while this server runs).",
+            serving.address()
+        );
+    }
     runtime.block_on(async {
         serving.until(stop).await;
         if let Some(messages) = messages {
@@ -263,9 +270,11 @@ impl Serving {
     pub async fn until(self, stop: impl Future<Output = ()>) {
         let ready = self.ready;
         let gauges = tokio::spawn(watch_gauges(Arc::clone(&self.city)));
+        let streaming = Arc::clone(&self.city);
         let stop = async move {
             stop.await;
             ready.set(Phase::Stopping);
+            streaming.streams.end();
         };
         let stopped = self.server.serve(self.frame, stop).await;
         gauges.abort();
@@ -284,7 +293,10 @@ pub fn doors(ready: &Ready, metering: &Metering) -> Vec<Operation<Arc<City>>> {
     operations.extend(city_serve::vocabulary::operations());
     operations.extend(city_serve::console::operations());
     operations.extend(city_serve::sql::operations());
+    operations.extend(city_serve::stream::operations());
     operations.extend(city_serve::trust::operations());
+    operations.extend(city_serve::people::operations());
+    operations.extend(city_serve::pages::operations());
     operations.extend(city_serve::audit::operations());
     operations
 }

@@ -44,7 +44,11 @@ const KEPT_LIBRARIES: &[(&str, &[&str], &str)] = &[
     ("fjall", &["city-store"], "state lies under the room that keeps the journal beside it"),
     ("rustix", &["city-store", "city-serve"], "free space of the disk; how many sockets may be open"),
     ("lz4_flex", &["city-store"], "how a backup is pressed is part of its format"),
-    ("ring", &["city-trust", "renkei"], "secrets, the trail and its key; the manifest of a backup"),
+    (
+        "ring",
+        &["city-store", "city-trust", "renkei"],
+        "keys of persons; secrets, the trail and its key; the manifest of a backup",
+    ),
     ("cedar-policy", &["city-trust"], "who may is decided in one room"),
     ("hyper-rustls", &["city-outbound"], "who connects outside is in one place, behind one allow-list"),
     ("datafusion", &["city-sql"], "the query engine sees only the tables that the permit shows"),
@@ -75,7 +79,9 @@ const DISK_WORDS: &[&str] = &["std::fs", "tokio::fs", "File::open", "File::creat
 const DISK_FILES: &[(&str, &str)] = &[
     ("city-store/src/disk.rs", "the journal's disk, behind a trait"),
     ("city-store/src/folder.rs", "lock and format of the data folder"),
+    ("city-store/src/persons.rs", "the keys of persons, which are overwritten in place"),
     ("city-store/src/view.rs", "free space, asked before the engine writes"),
+    ("renkei/src/restore.rs", "the keys of persons that you name"),
     ("renkei/src/city.rs", "@context files that --context-file names"),
     ("renkei/src/config.rs", "the configuration file"),
     ("renkei/src/log_file.rs", "the file that --log-file names"),

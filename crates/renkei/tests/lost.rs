@@ -198,7 +198,7 @@ impl Away {
         let view = Arc::new(View::open(&folder.view_path()).unwrap());
         let disk = FolderDisk::new(folder.journal_path()).unwrap();
         let limits = Limits { segment_bytes: 8 << 10, keep_bytes: 24 << 10, reserve_bytes: 0 };
-        let (context, _) = Context::open(Arc::new(disk), view, Arc::new(SystemClock), limits).unwrap();
+        let (context, _) = Context::open(Arc::new(disk), view, Arc::default(), Arc::new(SystemClock), limits).unwrap();
         let permit = Mint::take().unwrap().issue(Grant {
             tenant: TenantName::default_tenant(),
             who: "test".into(),

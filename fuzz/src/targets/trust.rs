@@ -1,7 +1,8 @@
 //! Readers of who may what: sentences, statements, tokens, keys and checkpoints.
 
+use city_model::Classes;
 use city_model::Name;
-use city_trust::decide::{self, Classes, POLICY_BYTES_MAX, Policies};
+use city_trust::decide::{self, POLICY_BYTES_MAX, Policies};
 use city_trust::trail::note::Verifier;
 use city_trust::words::translate;
 use city_trust::{Principal, Role};

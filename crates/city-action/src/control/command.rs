@@ -8,6 +8,7 @@ use city_model::{Change, Entity, EntityId, Name, Time};
 use city_ngsi_ld::plain;
 use serde_json::json;
 
+use super::actuator::Actuator;
 use super::paper::{Draft, Number, Paper};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub struct Command {
     pub step: Step,
     pub status: Status,
     pub decision: EntityId,
+    /// By which actuator it was decided to go.
+    pub actuator: Option<Box<str>>,
     pub issued_at: Time,
     pub expires_at: Time,
     pub attempts: i64,
@@ -73,13 +76,15 @@ pub struct Command {
 
 /// The paper of a new command.
 #[must_use]
-pub fn issued(id: EntityId, step: &Step, decision: &EntityId, now: Time, expires_at: Time) -> Change {
+pub fn issued(id: EntityId, step: &Step, decision: &EntityId, actuator: &Actuator, now: Time) -> Change {
+    let expires_at = now.plus_micros(i64::from(actuator.lifetime_seconds) * 1_000_000);
     Draft::new(COMMAND, id)
         .text("status", Status::Waiting.as_str())
         .link("target", &step.target)
         .text("attribute", step.attribute.as_str())
         .json("to", step.value.clone())
         .link("decision", decision)
+        .text("actuator", &actuator.id())
         .time("issuedAt", now)
         .time("expiresAt", expires_at)
         .number("attempts", 0)
@@ -100,6 +105,7 @@ impl Command {
             },
             status: Status::parse(paper.text("status")?)?,
             decision: EntityId::parse(paper.text("decision")?).ok()?,
+            actuator: paper.text("actuator").map(Into::into),
             issued_at: paper.time("issuedAt")?,
             expires_at: paper.time("expiresAt")?,
             attempts: paper.number("attempts")?,

@@ -1,18 +1,21 @@
 //! A person decides: a suggestion and a verdict come in, a decision and its commands go out.
 
-use city_context::TenantSpace;
+use std::sync::Arc;
+
+use city_context::{AsOf, TenantSpace};
 use city_model::proposal::Step;
 use city_model::vocabulary::DECISION;
-use city_model::{Change, EntityId, Permit, Right, Value};
+use city_model::{Change, Entity, EntityId, Kind, Permit, Right, Time, Value};
 use city_ngsi_ld::plain;
 use serde_json::json;
-use std::sync::Arc;
 
 use super::paper::{Draft, Paper};
 use super::suggestion::{Status, Suggestion, shown_step, step_value};
 use super::watch::effect_due;
 use super::{COMMANDS_OPEN_MAX, Control, Error, command, noted};
 
+/// Most decisions on one suggestion that leave it open: alterations that the next person alters again.
+const DECISIONS_MAX: usize = 50;
 /// Longest reason, in characters.
 pub const REASON_CHARS_MAX: usize = 2_000;
 
@@ -47,10 +50,7 @@ impl Control {
         permit.check(Right::Decide, self.now()).map_err(city_context::Error::from)?;
         let space = self.context.tenant(permit)?;
         let mut open = self.order.lock();
-        let seen = self.context.find(permit, id)?;
-        let suggestion = seen.as_deref().and_then(Suggestion::read);
-        let mut suggestion =
-            suggestion.ok_or_else(|| Error::NotFound { what: "Suggestion", id: id.as_str().into() })?;
+        let mut suggestion = self.suggestion_for(permit, &space, id)?;
         let reason = checked_reason(reason, *verdict != Verdict::Approve)?;
         let now = self.now();
         if suggestion.status != Status::Open {
@@ -60,13 +60,22 @@ impl Control {
         if now > suggestion.deadline {
             return Err(Error::TooLate { suggestion: suggestion.id, deadline: suggestion.deadline });
         }
-        if *verdict != Verdict::Reject {
-            self.is_another_person(permit, &space, &suggestion)?;
+        let earlier = self.decisions_of(&space, &suggestion)?;
+        if earlier.len() >= DECISIONS_MAX && *verdict != Verdict::Reject {
+            return Err(Error::Asked(format!(
+                "It was decided {DECISIONS_MAX} times without an end; reject it, and let the rule be mended."
+            )));
         }
-        if let Verdict::Alter(steps) = verdict {
-            suggestion.steps = altered(&suggestion, steps)?;
+        match verdict {
+            Verdict::Approve => is_another_person(permit, &earlier, &suggestion)?,
+            // Who approved it before approved something else.
+            Verdict::Alter(steps) => {
+                suggestion.steps = altered(&suggestion, steps)?;
+                suggestion.approvals = 0;
+            }
+            Verdict::Reject => {}
         }
-        let decision = suggestion.number.decision(suggestion.approvals + 1);
+        let decision = suggestion.number.decision(earlier.len() as u32 + 1);
         let mut changes = vec![decided(&decision, &suggestion, verdict, permit.who(), reason, now)];
         let mut commands = Vec::new();
         let mut paper = Draft::of(suggestion.id.clone());
@@ -79,11 +88,11 @@ impl Control {
                 .number("approvals", suggestion.approvals)
                 .json("proposes", Value::List(suggestion.steps.iter().map(step_value).collect()));
             if suggestion.approvals >= persons.max(suggestion.approvals_needed) {
-                let altered = matches!(verdict, Verdict::Alter(_)) || self.was_altered(&space, &suggestion)?;
+                let altered = matches!(verdict, Verdict::Alter(_)) || earlier.iter().any(|paper| is_altered(paper));
                 suggestion.status = if altered { Status::Altered } else { Status::Approved };
                 commands = self.commands(&space, &suggestion, &decision)?;
-                if open.commands + commands.len() > COMMANDS_OPEN_MAX {
-                    return Err(Error::TooMany(open.commands));
+                if open.commands.len() + commands.len() > COMMANDS_OPEN_MAX {
+                    return Err(Error::TooMany(open.commands.len()));
                 }
             }
         }
@@ -91,7 +100,7 @@ impl Control {
             suggestion.decided_at = Some(now);
             paper =
                 paper.text("status", suggestion.status.as_str()).text("decidedBy", permit.who()).time("decidedAt", now);
-            if let Some(before) = self.measured(&space, &suggestion)? {
+            if let Some(before) = self.measured(&space, &suggestion, now)? {
                 paper = paper.value("before", before);
             }
         }
@@ -100,94 +109,113 @@ impl Control {
             json!({"verdict": verdict.as_str(), "reason": reason, "decision": decision.as_str(), "steps": steps});
         changes.push(paper.change());
         changes.push(noted("suggestion.decided", &suggestion.id, &details));
-        let issued: Vec<EntityId> = commands.iter().filter_map(subject).collect();
-        changes.append(&mut commands);
+        let mut places = Vec::with_capacity(commands.len());
+        for Issued { id, target, paper } in commands {
+            changes.push(paper);
+            places.push((id, target));
+        }
         self.write(permit, "decision", changes)?;
         metrics::counter!("renkei_decisions_total", "verdict" => verdict.as_str()).increment(1);
         if suggestion.status != Status::Open {
             open.suggestions.remove(&(space.number, suggestion.id.clone()));
             if let Some(due) = effect_due(&suggestion) {
-                open.effects.insert((due, space.number, suggestion.id.clone()), ());
+                open.effects.insert((due, space.number, suggestion.id.clone()));
             }
         }
-        open.commands += issued.len();
-        drop(open);
-        for id in issued {
-            let entity = self.find(&space.name, &id)?;
-            if let Some(command) = entity.as_deref().and_then(command::Command::read) {
-                self.send_out(&space.name, &command);
-            }
+        // Their places are taken before anybody else decides.
+        for (id, target) in places {
+            open.commands.insert((space.number, id.clone()));
+            self.send_out(&space, &id, &target);
         }
         Ok(())
     }
 
-    fn is_another_person(&self, permit: &Permit, space: &TenantSpace, suggestion: &Suggestion) -> Result<(), Error> {
-        for which in 1..=suggestion.approvals {
-            let earlier = self.find(&space.name, &suggestion.number.decision(which))?;
-            let who = earlier.as_deref().and_then(|entity| Paper(entity).text("decidedBy"));
-            if who == Some(permit.who()) {
-                return Err(Error::SamePerson { who: permit.who().into(), suggestion: suggestion.id.clone() });
-            }
+    /// The decisions on a suggestion so far, the oldest first.
+    pub(super) fn decisions_of(&self, space: &TenantSpace, suggestion: &Suggestion) -> Result<Vec<Arc<Entity>>, Error> {
+        let mut decisions = Vec::new();
+        while let Some(paper) = self.known(space, &suggestion.number.decision(decisions.len() as u32 + 1))? {
+            decisions.push(paper);
         }
-        Ok(())
+        Ok(decisions)
     }
 
-    fn was_altered(&self, space: &TenantSpace, suggestion: &Suggestion) -> Result<bool, Error> {
-        for which in 1..suggestion.approvals {
-            let earlier = self.find(&space.name, &suggestion.number.decision(which))?;
-            if earlier.as_deref().and_then(|entity| Paper(entity).text("verdict")) == Some("alter") {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Refuses steps that no machine could be given; how many persons they need.
+    /// Refuses steps that no machine could be given; how many persons they need. Where several types of a target
+    /// say how, each must admit it.
     fn check_steps(&self, space: &TenantSpace, suggestion: &Suggestion) -> Result<u32, Error> {
         let mut persons = 1;
         for step in &suggestion.steps {
-            let Some(actuator) = self.actuator(space, step)? else {
+            let actuators = self.actuators_of(space, step)?;
+            if actuators.is_empty() {
                 let (target, attribute) = (step.target.clone(), step.attribute.as_str().into());
                 return Err(Error::NotCommandable { target, attribute });
-            };
-            actuator.admits(&step.target, &step.attribute, &step.value).map_err(Error::OutOfBounds)?;
-            persons = persons.max(actuator.persons);
+            }
+            for actuator in actuators {
+                actuator.admits(&step.target, &step.attribute, &step.value).map_err(Error::OutOfBounds)?;
+                persons = persons.max(actuator.persons);
+            }
         }
         Ok(persons.into())
     }
 
+    /// The commands that carry a suggestion out.
     fn commands(
         &self,
         space: &TenantSpace,
         suggestion: &Suggestion,
         decision: &EntityId,
-    ) -> Result<Vec<Change>, Error> {
+    ) -> Result<Vec<Issued>, Error> {
         let now = self.now();
         let mut commands = Vec::new();
         for (which, step) in suggestion.steps.iter().enumerate() {
-            let Some(actuator) = self.actuator(space, step)? else { continue };
-            let expires_at = now.plus_micros(i64::from(actuator.lifetime_seconds) * 1_000_000);
-            commands.push(command::issued(suggestion.number.command(which + 1), step, decision, now, expires_at));
+            let Some(actuator) = self.actuators_of(space, step)?.into_iter().next() else { continue };
+            let id = suggestion.number.command(which + 1);
+            let paper = command::issued(id.clone(), step, decision, &actuator, now);
+            commands.push(Issued { id, target: step.target.clone(), paper });
         }
         Ok(commands)
     }
 
-    /// The value that the effect will be held against, as it is now.
-    pub(super) fn measured(&self, space: &TenantSpace, suggestion: &Suggestion) -> Result<Option<Value>, Error> {
-        let Some(measure) = &suggestion.measures else { return Ok(None) };
-        let Some(entity) = self.find(&space.name, &measure.entity)? else { return Ok(None) };
+    /// The value that an effect is held against, as it was at a time and as the rule's owner may see it.
+    pub(super) fn measured(
+        &self,
+        space: &TenantSpace,
+        suggestion: &Suggestion,
+        at: Time,
+    ) -> Result<Option<Value>, Error> {
+        let (Some(measure), Some(owner)) = (&suggestion.measures, &suggestion.owner) else { return Ok(None) };
+        let permit = self.permits.permit_of(&space.name, Some(owner), self.now());
+        // As rules do: data of behaviour or persons is not carried on.
+        let Some(permit) = permit.filter(|permit| permit.discloses().is_empty()) else { return Ok(None) };
+        let AsOf::Entity(Some(entity)) = self.context.known_at(&self.hand, space, &measure.entity, at)? else {
+            return Ok(None);
+        };
+        let Some(entity) = permit.read().seen(&entity) else { return Ok(None) };
         let instance = entity.find(measure.attribute.as_str()).and_then(|attribute| attribute.default_instance());
         Ok(instance.and_then(|instance| match &instance.kind {
-            city_model::Kind::Property(value) => Some(value.clone()),
+            Kind::Property(value) => Some(value.clone()),
             _ => None,
         }))
     }
 }
 
-fn subject(change: &Change) -> Option<EntityId> {
-    match change {
-        Change::Create(entity) => Some(entity.id.clone()),
-        _ => None,
+/// A command before it is written.
+struct Issued {
+    id: EntityId,
+    target: EntityId,
+    paper: Change,
+}
+
+fn is_altered(decision: &Entity) -> bool {
+    Paper(decision).text("verdict") == Some("alter")
+}
+
+/// Refuses who has approved it already, as it now stands.
+fn is_another_person(permit: &Permit, earlier: &[Arc<Entity>], suggestion: &Suggestion) -> Result<(), Error> {
+    let last_altered = earlier.iter().rposition(|paper| is_altered(paper)).unwrap_or(0);
+    let same = |paper: &Arc<Entity>| Paper(paper).text("decidedBy") == Some(permit.who());
+    match earlier.iter().skip(last_altered).any(same) {
+        true => Err(Error::SamePerson { who: permit.who().into(), suggestion: suggestion.id.clone() }),
+        false => Ok(()),
     }
 }
 
@@ -198,7 +226,7 @@ fn decided(
     verdict: &Verdict,
     who: &str,
     reason: Option<&str>,
-    now: city_model::Time,
+    now: Time,
 ) -> Change {
     Draft::new(DECISION, id.clone())
         .link("decides", &suggestion.id)

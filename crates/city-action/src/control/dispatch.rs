@@ -3,20 +3,22 @@
 //! That a command is being sent is durable before its first byte leaves. So after a crash it is known which
 //! may have arrived: those are sent again where the target tells repeats by their id, and are unknown elsewhere.
 
+use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use city_model::vocabulary::{self, ACKNOWLEDGEMENT};
-use city_model::{Attribute, Change, Entity, EntityId, Instance, Kind, Permit, Right, TenantName, Value};
+use city_context::TenantSpace;
+use city_model::{EntityId, TenantName};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 
 use super::actuator::Actuator;
 use super::command::{Command, Status};
-use super::decide::checked_reason;
-use super::paper::{Draft, command_number};
-use super::{Control, Error, noted};
+use super::paper::Draft;
+use super::settle::{Outcome, Told};
+use super::{Control, Error, Open, noted};
 
 /// First pause after a failure; each further one is twice as long, up to the last.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
@@ -26,45 +28,13 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Answers by which a target says that it will not do it.
 const REFUSALS: [u16; 8] = [400, 401, 403, 404, 405, 409, 410, 422];
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Longest word of a target that is kept, in characters.
-const DETAIL_CHARS_MAX: usize = 500;
-
-/// What a target says of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    Done,
-    Refused,
-}
-
-impl Outcome {
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "done" => Some(Self::Done),
-            "refused" => Some(Self::Refused),
-            _ => None,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Refused => "refused",
-        }
-    }
-
-    fn status(self) -> Status {
-        match self {
-            Self::Done => Status::Acknowledged,
-            Self::Refused => Status::Refused,
-        }
-    }
-}
 
 /// What came of sending a command once.
 enum Sent {
     /// The target has said what it did.
     Said(Outcome, String),
+    /// The target will not do it, by its status alone.
+    Refused(String),
     /// The target has taken it, and will say later what it did.
     Taken,
     /// It has not reached the target.
@@ -73,33 +43,56 @@ enum Sent {
     MayHave(String),
 }
 
+/// A command that is to be sent now.
+struct Taken {
+    command: Command,
+    actuator: Actuator,
+    /// By an earlier try whose fate is not known.
+    may_have_arrived: bool,
+}
+
 impl Control {
-    /// Takes a command to its target, however long that takes.
-    pub(super) fn send_out(self: &Arc<Self>, tenant: &TenantName, command: &Command) {
-        let (control, tenant, id) = (Arc::clone(self), tenant.clone(), command.id.clone());
-        let target = command.step.target.clone();
+    /// Takes a place for a command behind those that go to the same target, and sees it there, however long that
+    /// takes.
+    pub(super) fn send_out(self: &Arc<Self>, space: &TenantSpace, id: &EntityId, target: &EntityId) {
+        let key = (space.number, target.clone());
+        match self.lanes.lock().entry(key.clone()) {
+            Entry::Occupied(lane) => return lane.into_mut().push_back(id.clone()),
+            Entry::Vacant(lane) => drop(lane.insert(VecDeque::from([id.clone()]))),
+        }
+        let (control, tenant) = (Arc::clone(self), space.name.clone());
         self.runtime.spawn(async move {
-            let lane = control.lane(&tenant, &target);
-            let _turn = lane.lock().await;
-            let mut pause = PAUSE_FIRST;
-            loop {
-                match control.advance(&tenant, &id, &mut pause).await {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        tracing::error!(command = %id, %error, "a command waits; it is tried again");
-                        Self::sleep(&mut pause).await;
-                    }
+            while let Some(id) = control.first_of(&key) {
+                control.see_through(&tenant, &id).await;
+                if let Some(lane) = control.lanes.lock().get_mut(&key) {
+                    lane.pop_front();
                 }
             }
         });
     }
 
-    fn lane(&self, tenant: &TenantName, target: &EntityId) -> Arc<tokio::sync::Mutex<()>> {
-        let number = self.context.tenants().find(tenant).map_or(0, |space| space.number);
+    /// The command whose turn it is; a lane with none is taken away.
+    fn first_of(&self, key: &(u32, EntityId)) -> Option<EntityId> {
         let mut lanes = self.lanes.lock();
-        lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
-        Arc::clone(lanes.entry((number, target.clone())).or_default())
+        let first = lanes.get(key)?.front().cloned();
+        if first.is_none() {
+            lanes.remove(key);
+        }
+        first
+    }
+
+    async fn see_through(&self, tenant: &TenantName, id: &EntityId) {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            match self.advance(tenant, id, &mut pause).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::error!(command = %id, %error, "a command waits; it is tried again");
+                    Self::sleep(&mut pause).await;
+                }
+            }
+        }
     }
 
     async fn sleep(pause: &mut Duration) {
@@ -108,111 +101,117 @@ impl Control {
     }
 
     /// One step of a command; `false` when nothing more is to be done for it.
-    async fn advance(
-        self: &Arc<Self>,
-        tenant: &TenantName,
-        id: &EntityId,
-        pause: &mut Duration,
-    ) -> Result<bool, Error> {
-        let Some((command, actuator)) = blocking(|| self.take(tenant, id))? else { return Ok(false) };
-        let sent = self.post(&command, &actuator).await;
-        let sent = match sent {
-            Sent::Taken => match self.wait_for_word(tenant, id, actuator.timeout_seconds).await? {
+    async fn advance(&self, tenant: &TenantName, id: &EntityId, pause: &mut Duration) -> Result<bool, Error> {
+        let space = self.space(tenant)?;
+        let Some(Taken { command, actuator, may_have_arrived }) = blocking(|| self.take(&space, id))? else {
+            return Ok(false);
+        };
+        let sent = match self.post(&command, &actuator).await {
+            Sent::Taken => match self.wait_for_word(&space, id, actuator.timeout_seconds).await? {
                 true => return Ok(false),
                 false => Sent::MayHave("The target took it and did not say what it did.".to_owned()),
             },
             sent => sent,
         };
-        match sent {
-            Sent::Said(outcome, detail) => {
-                let permit = self.own_permit(tenant)?;
-                let by = command.step.target.as_str().to_owned();
-                blocking(|| self.settle(&permit, id, outcome, &by, Some(&detail), &[Status::Sent]))?;
-                Ok(false)
+        let (status, why) = match sent {
+            Sent::Said(outcome, detail) => return self.heard(&space, &command, outcome, &detail),
+            Sent::Refused(why) if !may_have_arrived => {
+                return self.heard(&space, &command, Outcome::Refused, &why);
             }
-            Sent::NotReached(why) => {
-                blocking(|| self.note(tenant, id, Status::Waiting, &why))?;
-                Self::sleep(pause).await;
-                Ok(true)
-            }
-            Sent::MayHave(why) if actuator.repeatable => {
-                blocking(|| self.note(tenant, id, Status::Sent, &why))?;
-                Self::sleep(pause).await;
-                Ok(true)
-            }
-            Sent::MayHave(why) => {
-                blocking(|| self.note(tenant, id, Status::Unknown, &why))?;
-                Ok(false)
-            }
-            Sent::Taken => Ok(false),
+            // What an earlier try may have done is not undone by what comes of a later one.
+            Sent::Refused(why) => (Status::Unknown, why),
+            Sent::NotReached(why) if may_have_arrived => (Status::Sent, why),
+            Sent::NotReached(why) => (Status::Waiting, why),
+            Sent::MayHave(why) if actuator.repeatable => (Status::Sent, why),
+            Sent::MayHave(why) => (Status::Unknown, why),
+            Sent::Taken => return Ok(false),
+        };
+        blocking(|| self.note(&space, id, status, &why))?;
+        if status.is_under_way() {
+            Self::sleep(pause).await;
+        }
+        Ok(status.is_under_way())
+    }
+
+    /// Writes down what the target answered; nothing more is to be done then.
+    fn heard(&self, space: &TenantSpace, command: &Command, outcome: Outcome, detail: &str) -> Result<bool, Error> {
+        let by = command.step.target.as_str();
+        let told = Told { outcome, by, detail: Some(detail), from: &[Status::Sent] };
+        match blocking(|| self.settle(&self.own_permit(space)?, space, &command.id, &told)) {
+            // It had called back before it answered.
+            Ok(()) | Err(Error::WrongState { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
     /// Makes a command ready to be sent, and durable that it is; `None` where it has ended.
-    fn take(&self, tenant: &TenantName, id: &EntityId) -> Result<Option<(Command, Actuator)>, Error> {
+    fn take(&self, space: &TenantSpace, id: &EntityId) -> Result<Option<Taken>, Error> {
         let mut open = self.order.lock();
-        let space = self.context.tenants().find(tenant).ok_or_else(|| gone(id))?;
-        let entity = self.find(tenant, id)?;
+        let entity = self.known(space, id)?;
         let Some(mut command) = entity.as_deref().and_then(Command::read) else { return Ok(None) };
         if !command.status.is_under_way() {
             return Ok(None);
         }
-        let (now, was_sent) = (self.now(), command.status == Status::Sent);
-        let mut end = |status: Status, why: &str| {
-            open.commands = open.commands.saturating_sub(1);
-            self.put(tenant, &command, status, why)?;
-            Ok(None)
-        };
-        let left = if was_sent { Status::Unknown } else { Status::Expired };
-        if now > command.expires_at {
-            return end(left, "Its time was over before the target had acknowledged it.");
-        }
-        let Some(actuator) = self.actuator(&space, &command.step)? else {
-            return end(left, "Nothing says any more how its commands get there.");
-        };
         // Sent before this process began, or by a try whose fate is not known.
-        if was_sent && !actuator.repeatable {
-            return end(Status::Unknown, "The server stopped while it was on its way.");
-        }
-        let draft = Draft::of(command.id.clone())
-            .text("status", Status::Sent.as_str())
-            .number("attempts", command.attempts + 1)
-            .time("sentAt", now);
-        let details = json!({"attempt": command.attempts + 1, "decision": command.decision.as_str()});
-        self.write(
-            &self.own_permit(tenant)?,
-            "command",
-            vec![draft.change(), noted("command.sent", &command.id, &details)],
-        )?;
+        let (now, may_have_arrived) = (self.now(), command.status == Status::Sent);
+        let left = if may_have_arrived { Status::Unknown } else { Status::Expired };
+        let actuator = self.actuator_of(space, &command)?;
+        let (status, why) = match &actuator {
+            _ if now > command.expires_at => (left, "Its time was over before the target had acknowledged it."),
+            None => (left, "Nothing says any more how its commands get there."),
+            Some(actuator) if may_have_arrived && !actuator.repeatable => {
+                (Status::Unknown, "The server stopped while it was on its way.")
+            }
+            Some(_) => (Status::Sent, ""),
+        };
+        let Some(actuator) = actuator.filter(|_| status == Status::Sent) else {
+            self.end(&mut open, space, &command, status, why)?;
+            return Ok(None);
+        };
         command.status = Status::Sent;
-        Ok(Some((command, actuator)))
+        command.attempts += 1;
+        let draft = Draft::of(command.id.clone())
+            .text("status", command.status.as_str())
+            .number("attempts", command.attempts)
+            .time("sentAt", now);
+        let details = json!({"attempt": command.attempts, "decision": command.decision.as_str()});
+        let changes = vec![draft.change(), noted("command.sent", &command.id, &details)];
+        self.write(&self.own_permit(space)?, "command", changes)?;
+        Ok(Some(Taken { command, actuator, may_have_arrived }))
     }
 
-    fn put(&self, tenant: &TenantName, command: &Command, status: Status, why: &str) -> Result<(), Error> {
+    /// Ends a command by itself: nothing more is to come of it.
+    pub(super) fn end(
+        &self,
+        open: &mut Open,
+        space: &TenantSpace,
+        command: &Command,
+        status: Status,
+        why: &str,
+    ) -> Result<(), Error> {
         let draft = Draft::of(command.id.clone()).text("status", status.as_str()).text("note", why);
-        let mut changes = vec![draft.change()];
-        if !status.is_under_way() {
-            let details = json!({"status": status.as_str(), "why": why});
-            changes.push(noted("command.ended", &command.id, &details));
-            metrics::counter!("renkei_commands_total", "status" => status.as_str()).increment(1);
-        }
-        self.write(&self.own_permit(tenant)?, "command", changes)?;
+        let details = json!({"status": status.as_str(), "why": why});
+        let changes = vec![draft.change(), noted("command.ended", &command.id, &details)];
+        self.write(&self.own_permit(space)?, "command", changes)?;
+        open.commands.remove(&(space.number, command.id.clone()));
+        metrics::counter!("renkei_commands_total", "status" => status.as_str()).increment(1);
         self.moved.notify_waiters();
         Ok(())
     }
 
     /// Why a command stands as it does; unless the target has said something meanwhile.
-    fn note(&self, tenant: &TenantName, id: &EntityId, status: Status, why: &str) -> Result<(), Error> {
+    fn note(&self, space: &TenantSpace, id: &EntityId, status: Status, why: &str) -> Result<(), Error> {
         let mut open = self.order.lock();
-        let entity = self.find(tenant, id)?;
+        let entity = self.known(space, id)?;
         let Some(command) = entity.as_deref().and_then(Command::read) else { return Ok(()) };
         if !command.status.is_under_way() {
             return Ok(());
         }
         if !status.is_under_way() {
-            open.commands = open.commands.saturating_sub(1);
+            return self.end(&mut open, space, &command, status, why);
         }
-        self.put(tenant, &command, status, why)
+        let draft = Draft::of(id.clone()).text("status", status.as_str()).text("note", why);
+        self.write(&self.own_permit(space)?, "command", vec![draft.change()]).map(drop)
     }
 
     async fn post(&self, command: &Command, actuator: &Actuator) -> Sent {
@@ -228,7 +227,7 @@ impl Control {
             Ok(answer) if answer.status == 202 => Sent::Taken,
             Ok(answer) if answer.is_success() => said(&answer.body),
             Ok(answer) if REFUSALS.contains(&answer.status) => {
-                Sent::Said(Outcome::Refused, format!("The target answered {}.", answer.status))
+                Sent::Refused(format!("The target answered {}.", answer.status))
             }
             Ok(answer) => Sent::MayHave(format!("The target answered {}.", answer.status)),
             Err(error) => match error {
@@ -248,11 +247,11 @@ impl Control {
     }
 
     /// Whether a word of the target came in time, through the door for acknowledgements.
-    async fn wait_for_word(&self, tenant: &TenantName, id: &EntityId, seconds: u32) -> Result<bool, Error> {
+    async fn wait_for_word(&self, space: &TenantSpace, id: &EntityId, seconds: u32) -> Result<bool, Error> {
         let until = self.now().plus_micros(i64::from(seconds) * 1_000_000);
         loop {
             let moved = self.moved.notified();
-            let entity = blocking(|| self.find(tenant, id))?;
+            let entity = blocking(|| self.known(space, id))?;
             let command = entity.as_deref().and_then(Command::read);
             if command.is_none_or(|command| !command.status.is_under_way()) {
                 return Ok(true);
@@ -266,117 +265,6 @@ impl Control {
             }
         }
     }
-
-    /// Writes down what was said of a command; done, and the commandable attribute says so.
-    fn settle(
-        &self,
-        permit: &Permit,
-        id: &EntityId,
-        outcome: Outcome,
-        by: &str,
-        detail: Option<&str>,
-        from: &[Status],
-    ) -> Result<(), Error> {
-        let mut open = self.order.lock();
-        let tenant = permit.tenant().clone();
-        let entity = self.find(&tenant, id)?;
-        let command = entity.as_deref().and_then(Command::read).ok_or_else(|| gone(id))?;
-        if !from.contains(&command.status) {
-            return Err(Error::WrongState { command: command.id, status: command.status.as_str() });
-        }
-        let (now, status) = (self.now(), outcome.status());
-        let detail = detail.map(|text| text.chars().take(DETAIL_CHARS_MAX).collect::<String>());
-        let mut which = 1;
-        let number = command_number(id).unwrap_or(0);
-        while self.find(&tenant, &command.number.acknowledgement(number, which))?.is_some() {
-            which += 1;
-        }
-        let paper = Draft::new(ACKNOWLEDGEMENT, command.number.acknowledgement(number, which))
-            .link("acknowledges", id)
-            .text("outcome", outcome.as_str())
-            .text("decidedBy", by)
-            .time("at", now)
-            .maybe("detail", detail.as_deref());
-        let changed =
-            Draft::of(id.clone()).text("status", status.as_str()).text("note", detail.as_deref().unwrap_or(""));
-        let details = json!({"outcome": outcome.as_str(), "by": by, "detail": detail});
-        self.write(
-            permit,
-            "command",
-            vec![paper.create(), changed.change(), noted("command.acknowledged", id, &details)],
-        )?;
-        if command.status.is_under_way() {
-            open.commands = open.commands.saturating_sub(1);
-        }
-        metrics::counter!("renkei_commands_total", "status" => status.as_str()).increment(1);
-        if outcome == Outcome::Done
-            && let Err(error) = self.write(permit, "command", vec![moved(&command, now)])
-        {
-            // The thing itself may be gone; the acknowledgement stands.
-            tracing::warn!(command = %id, %error, "what was commanded could not be written at its target");
-        }
-        drop(open);
-        self.moved.notify_waiters();
-        Ok(())
-    }
-
-    /// A target, or who speaks for it, says what became of a command.
-    pub fn acknowledge(
-        &self,
-        permit: &Permit,
-        id: &EntityId,
-        outcome: Outcome,
-        detail: Option<&str>,
-    ) -> Result<(), Error> {
-        permit.check(Right::Write, self.now()).map_err(city_context::Error::from)?;
-        // Who may not write the target does not learn that there is a command.
-        let command = self.find(permit.tenant(), id)?.as_deref().and_then(Command::read).ok_or_else(|| gone(id))?;
-        let target = self.find(permit.tenant(), &command.step.target)?;
-        if target.is_none_or(|target| permit.write().sight(&target).is_none()) {
-            return Err(gone(id));
-        }
-        let by = permit.who().to_owned();
-        self.settle(permit, id, outcome, &by, detail, &[Status::Sent, Status::Unknown])
-    }
-
-    /// A person says what became of a command whose fate was not known.
-    pub fn resolve(&self, permit: &Permit, id: &EntityId, outcome: Outcome, reason: Option<&str>) -> Result<(), Error> {
-        self.may_decide(permit, id)?;
-        let reason = checked_reason(reason, true)?;
-        let by = permit.who().to_owned();
-        self.settle(permit, id, outcome, &by, reason, &[Status::Unknown])
-    }
-
-    /// Takes back a command that has not left yet.
-    pub fn revoke(&self, permit: &Permit, id: &EntityId, reason: Option<&str>) -> Result<(), Error> {
-        self.may_decide(permit, id)?;
-        let reason = checked_reason(reason, true)?.unwrap_or_default();
-        let mut open = self.order.lock();
-        let entity = self.find(permit.tenant(), id)?;
-        let command = entity.as_deref().and_then(Command::read).ok_or_else(|| gone(id))?;
-        if command.status != Status::Waiting {
-            return Err(Error::WrongState { command: command.id, status: command.status.as_str() });
-        }
-        let draft = Draft::of(id.clone()).text("status", Status::Revoked.as_str()).text("note", reason);
-        let details = json!({"by": permit.who(), "reason": reason});
-        self.write(permit, "command", vec![draft.change(), noted("command.revoked", id, &details)])?;
-        open.commands = open.commands.saturating_sub(1);
-        drop(open);
-        self.moved.notify_waiters();
-        Ok(())
-    }
-
-    fn may_decide(&self, permit: &Permit, id: &EntityId) -> Result<(), Error> {
-        permit.check(Right::Decide, self.now()).map_err(city_context::Error::from)?;
-        match self.context.find(permit, id)?.as_deref().and_then(Command::read) {
-            Some(_) => Ok(()),
-            None => Err(gone(id)),
-        }
-    }
-}
-
-fn gone(id: &EntityId) -> Error {
-    Error::NotFound { what: "Command", id: id.as_str().into() }
 }
 
 /// Runs what waits for the disk, on a thread of the runtime.
@@ -396,18 +284,4 @@ fn said(body: &[u8]) -> Sent {
         Some(outcome) => Sent::Said(outcome, detail),
         None => Sent::MayHave("The target's answer does not say what it did.".to_owned()),
     }
-}
-
-/// The commandable attribute as it was acknowledged, with what it goes back to.
-fn moved(command: &Command, now: city_model::Time) -> Change {
-    let link = |term: &str, id: &EntityId| {
-        let kind = Kind::Relationship { object: Value::text(id.as_str()), object_types: Vec::new() };
-        Attribute::new(vocabulary::name(term), Instance::new(kind))
-    };
-    let mut instance = Instance::new(Kind::Property(command.step.value.clone()));
-    instance.observed_at = Some(now);
-    instance.sub_attributes = vec![link("decision", &command.decision), link("command", &command.id)];
-    let mut fragment = Entity::new(command.step.target.clone(), Vec::new());
-    fragment.attributes.push(Attribute::new(command.step.attribute.clone(), instance));
-    Change::Append { fragment, overwrite: true }
 }

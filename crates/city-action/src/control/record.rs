@@ -1,7 +1,9 @@
 //! What is asked of the loop: lists of suggestions and commands, and the whole record of one suggestion.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use city_context::TenantSpace;
 use city_model::query::{AttributePath, Filter, Operand, Test};
 use city_model::vocabulary::{self, COMMAND, SUGGESTION};
 use city_model::{Entity, EntityId, Name, Permit, Query, Value};
@@ -11,7 +13,7 @@ use serde_json::json;
 use super::command::Command;
 use super::paper::Paper;
 use super::suggestion::{Status, Suggestion, shown_step, steps_of};
-use super::{Control, Error, of_type};
+use super::{Control, Error, Eyes, of_tenant, of_type};
 
 /// How a full name is shown.
 pub type Shorten<'s> = dyn Fn(&Name) -> String + 's;
@@ -24,51 +26,96 @@ pub struct Asked<'a> {
 }
 
 impl Control {
-    /// Suggestions that the holder of a permit may see: open ones by their deadline, then the newest first.
+    /// Suggestions that the holder of a permit may see: all open ones by their deadline, then the newest others.
     pub fn suggestions(&self, permit: &Permit, asked: Asked<'_>) -> Result<Vec<Suggestion>, Error> {
-        let found = self.newest(permit, SUGGESTION, asked)?;
-        let mut list: Vec<Suggestion> = found.iter().filter_map(|entity| Suggestion::read(entity)).collect();
-        list.sort_by_key(|one| match one.status {
-            Status::Open => (0, one.deadline.as_micros()),
-            _ => (1, -one.raised_at.as_micros()),
-        });
+        let space = self.context.tenant(permit)?;
+        let eyes = Eyes { control: self, space: &space, permit };
+        let wanted = |status: Status| asked.status.is_none_or(|wanted| wanted == status.as_str());
+        let mut list = Vec::new();
+        if wanted(Status::Open) {
+            let open: Vec<EntityId> =
+                self.order.lock().suggestions.range(of_tenant(space.number)).map(|((_, id), _)| id.clone()).collect();
+            for id in open {
+                let paper = self.known(&space, &id)?;
+                list.extend(paper.and_then(|paper| eyes.suggestion(&paper)).filter(|one| one.status == Status::Open));
+            }
+            list.sort_by_key(|one| one.deadline);
+        }
+        if asked.status != Some(Status::Open.as_str()) {
+            let query = Query { filter: asked.status.map(status_is), ..of_type(SUGGESTION) };
+            let others = self.newest(&space, &query, asked.limit, &|paper| {
+                eyes.suggestion(paper).filter(|one| one.status != Status::Open)
+            })?;
+            list.extend(others);
+        }
+        list.iter_mut().try_for_each(|one| eyes.withhold(one))?;
         Ok(list)
     }
 
     /// Commands that the holder of a permit may see, the newest first.
     pub fn commands_of(&self, permit: &Permit, asked: Asked<'_>) -> Result<Vec<Command>, Error> {
-        let found = self.newest(permit, COMMAND, asked)?;
-        let mut list: Vec<Command> = found.iter().filter_map(|entity| Command::read(entity)).collect();
+        let space = self.context.tenant(permit)?;
+        let eyes = Eyes { control: self, space: &space, permit };
+        let query = Query { filter: asked.status.map(status_is), ..of_type(COMMAND) };
+        let mut list =
+            self.newest(&space, &query, asked.limit, &|paper| eyes.paper(paper).as_ref().and_then(Command::read))?;
         list.sort_by_key(|one| -one.issued_at.as_micros());
         Ok(list)
     }
 
-    fn newest(&self, permit: &Permit, kind: &str, asked: Asked<'_>) -> Result<Vec<Arc<Entity>>, Error> {
-        let query = Query { filter: asked.status.map(status_is), ..of_type(kind) };
-        let page = |offset, count| city_context::Page { offset, limit: asked.limit, count };
-        let first = self.context.query(permit, &query, page(0, true))?;
-        let count = first.count.unwrap_or(first.entities.len());
-        if count <= asked.limit {
-            return Ok(first.entities);
-        }
-        Ok(self.context.query(permit, &query, page(count - asked.limit, false))?.entities)
+    fn newest<T>(
+        &self,
+        space: &Arc<TenantSpace>,
+        query: &Query,
+        limit: usize,
+        read: &dyn Fn(&Entity) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
+        let mut list = Vec::new();
+        self.context.see_newest(&self.hand, space, query, &mut |paper| {
+            list.extend(read(&paper));
+            if list.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(list)
+    }
+
+    /// A suggestion, where the holder of a permit may see that there is one.
+    pub(super) fn suggestion_for(
+        &self,
+        permit: &Permit,
+        space: &TenantSpace,
+        id: &EntityId,
+    ) -> Result<Suggestion, Error> {
+        let eyes = Eyes { control: self, space, permit };
+        let found = self.known(space, id)?.and_then(|paper| eyes.suggestion(&paper));
+        found.ok_or_else(|| Error::NotFound { what: "Suggestion", id: id.as_str().into() })
+    }
+
+    /// A command, where the holder of a permit may see that there is one.
+    pub(super) fn command_for(
+        &self,
+        permit: &Permit,
+        space: &TenantSpace,
+        id: &EntityId,
+    ) -> Result<Option<Command>, Error> {
+        let eyes = Eyes { control: self, space, permit };
+        Ok(eyes.find(id)?.as_ref().and_then(Command::read))
     }
 
     /// Everything about one suggestion, as far as the holder of the permit may see it.
     pub fn record(&self, permit: &Permit, id: &EntityId, shorten: &Shorten<'_>) -> Result<serde_json::Value, Error> {
-        let seen = self.context.find(permit, id)?;
-        let suggestion = seen.as_deref().and_then(Suggestion::read);
-        let suggestion = suggestion.ok_or_else(|| Error::NotFound { what: "Suggestion", id: id.as_str().into() })?;
+        let space = self.context.tenant(permit)?;
+        let eyes = Eyes { control: self, space: &space, permit };
+        let mut suggestion = self.suggestion_for(permit, &space, id)?;
+        eyes.withhold(&mut suggestion)?;
         let number = &suggestion.number;
         let mut timeline = vec![json!({
             "at": suggestion.raised_at.to_string(), "what": "suggested", "by": format!("rule {}", suggestion.rule),
             "id": suggestion.id.as_str(),
         })];
         let mut decisions = Vec::new();
-        // One more than were counted: a rejection counts no approval.
-        for which in 1..=suggestion.approvals + 1 {
-            let Some(entity) = self.context.find(permit, &number.decision(which))? else { continue };
-            let shown = shown_decision(&entity, shorten);
+        for paper in self.decisions_of(&space, &suggestion)? {
+            let Some(paper) = eyes.paper(&paper) else { continue };
+            let shown = shown_decision(&paper, shorten);
             timeline.push(json!({
                 "at": shown["at"], "what": format!("decided: {}", shown["verdict"].as_str().unwrap_or("")),
                 "by": shown["by"], "id": shown["id"], "detail": shown["reason"],
@@ -77,16 +124,16 @@ impl Control {
         }
         let (mut commands, mut acknowledgements) = (Vec::new(), Vec::new());
         for which in 1..=suggestion.steps.len() {
-            let Some(entity) = self.context.find(permit, &number.command(which))? else { continue };
-            let Some(command) = Command::read(&entity) else { continue };
+            let Some(command) = eyes.find(&number.command(which))?.as_ref().and_then(Command::read) else { continue };
             timeline.push(json!({"at": command.issued_at.to_string(), "what": "commanded", "by": null, "id": command.id.as_str()}));
             if let Some(at) = command.sent_at {
                 timeline.push(json!({"at": at.to_string(), "what": "sent", "by": null, "id": command.id.as_str()}));
             }
             commands.push(command.shown(shorten));
             for word in 1.. {
-                let Some(entity) = self.context.find(permit, &number.acknowledgement(which, word))? else { break };
-                let shown = shown_acknowledgement(&entity);
+                let Some(paper) = self.known(&space, &number.acknowledgement(which, word))? else { break };
+                let Some(paper) = eyes.paper(&paper) else { continue };
+                let shown = shown_acknowledgement(&paper);
                 timeline.push(json!({
                     "at": shown["at"], "what": format!("acknowledged: {}", shown["outcome"].as_str().unwrap_or("")),
                     "by": shown["by"], "id": shown["command"], "detail": shown["detail"],
@@ -94,8 +141,8 @@ impl Control {
                 acknowledgements.push(shown);
             }
         }
-        let effects: Vec<_> =
-            self.context.find(permit, &number.effect())?.iter().map(|entity| shown_effect(entity)).collect();
+        let effect = eyes.find(&number.effect())?;
+        let effects = effect.iter().map(|paper| eyes.effect(paper, &suggestion)).collect::<Result<Vec<_>, _>>()?;
         for effect in &effects {
             timeline.push(json!({"at": effect["to"], "what": "effect measured", "by": null, "id": effect["id"]}));
         }
@@ -130,7 +177,7 @@ fn shown_acknowledgement(entity: &Entity) -> serde_json::Value {
     })
 }
 
-fn shown_effect(entity: &Entity) -> serde_json::Value {
+pub(super) fn shown_effect(entity: &Entity) -> serde_json::Value {
     let paper = Paper(entity);
     let value = |term: &str| paper.value(term).map(plain::of);
     json!({

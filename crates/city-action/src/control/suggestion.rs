@@ -2,7 +2,7 @@
 
 use city_model::proposal::{Evidence, Measure, Proposal, Step};
 use city_model::vocabulary::SUGGESTION;
-use city_model::{Change, Entity, EntityId, Geometry, Name, Time, Value};
+use city_model::{Change, Entity, EntityId, Geometry, Name, Owner, Time, Value};
 use city_ngsi_ld::plain;
 use serde_json::json;
 
@@ -57,6 +57,12 @@ pub struct Suggestion {
     pub alternatives: Value,
     pub location: Option<Geometry>,
     pub measures: Option<Measure>,
+    /// For whom its rule acts: an effect is read as they may see it.
+    pub owner: Option<Owner>,
+    /// The attributes of `about` whose values stand in its texts; `None` where that was not kept.
+    pub tells: Option<Vec<Name>>,
+    /// The change at which its condition began.
+    pub seq: u64,
     /// Whether its condition holds still.
     pub holds: bool,
     pub raised_at: Time,
@@ -65,11 +71,13 @@ pub struct Suggestion {
     pub approvals_needed: u32,
     pub decided_by: Option<Box<str>>,
     pub decided_at: Option<Time>,
+    /// What of it its reader may not see; nothing as it is written.
+    pub withheld: Vec<&'static str>,
 }
 
 /// The paper of a new suggestion.
 #[must_use]
-pub fn raised(proposal: &Proposal, number: &Number, now: Time, approvals_needed: u32) -> Change {
+pub fn raised(proposal: &Proposal, number: &Number, owner: &Owner, now: Time, approvals_needed: u32) -> Change {
     let alternatives = proposal.alternatives.iter().map(|text| Value::text(text)).collect();
     let draft = Draft::new(SUGGESTION, number.suggestion())
         .text("status", Status::Open.as_str())
@@ -81,6 +89,10 @@ pub fn raised(proposal: &Proposal, number: &Number, now: Time, approvals_needed:
         .json("evidence", Value::List(proposal.evidence.iter().map(evidence_value).collect()))
         .maybe("expects", proposal.expects.as_deref())
         .json("alternatives", Value::List(alternatives))
+        .json("tells", Value::List(proposal.tells.iter().map(|name| Value::text(name.as_str())).collect()))
+        .text("onBehalfOf", &owner.who)
+        .maybe("forPurpose", owner.purpose.as_deref())
+        .number("change", i64::try_from(proposal.seq).unwrap_or(i64::MAX))
         .value("holds", Value::Bool(true))
         .time("raisedAt", now)
         .time("deadline", proposal.deadline)
@@ -113,6 +125,11 @@ impl Suggestion {
             alternatives: paper.value("alternatives").cloned().unwrap_or_default(),
             location: paper.place().cloned(),
             measures: paper.value("measures").and_then(measure_of),
+            owner: paper
+                .text("onBehalfOf")
+                .map(|who| Owner { who: who.into(), purpose: paper.text("forPurpose").map(Into::into) }),
+            tells: paper.value("tells").and_then(names_of),
+            seq: paper.number("change").and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0),
             holds: paper.is("holds"),
             raised_at: paper.time("raisedAt")?,
             deadline: paper.time("deadline")?,
@@ -120,6 +137,7 @@ impl Suggestion {
             approvals_needed: count("approvalsNeeded").unwrap_or(1),
             decided_by: paper.text("decidedBy").map(Into::into),
             decided_at: paper.time("decidedAt"),
+            withheld: Vec::new(),
         })
     }
 
@@ -138,6 +156,9 @@ impl Suggestion {
             if let Some(name) = evidence["attribute"].as_str() {
                 evidence["attribute"] = shorten(&Name::from_stored(name.into())).into();
             }
+        }
+        if !self.withheld.is_empty() {
+            shown["withheld"] = json!(self.withheld);
         }
         if let Some(expects) = &self.expects {
             shown["expects"] = (**expects).into();
@@ -199,6 +220,11 @@ fn measure_value(measure: &Measure) -> Value {
         ("attribute", Value::text(measure.attribute.as_str())),
         ("afterSeconds", Value::Int(measure.after_micros / 1_000_000)),
     ])
+}
+
+fn names_of(value: &Value) -> Option<Vec<Name>> {
+    let Value::List(list) = value else { return None };
+    list.iter().map(|name| Name::parse(name.as_text()?).ok()).collect()
 }
 
 #[must_use]

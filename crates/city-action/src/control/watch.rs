@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use city_model::vocabulary::EFFECT;
-use city_model::{EntityId, TenantName, Time, Value};
+use city_model::{EntityId, Time, Value};
 use serde_json::json;
 
 use super::command::{Command, Status as CommandStatus};
@@ -29,37 +29,32 @@ impl Control {
         self.runtime.clone().spawn(async move {
             loop {
                 tokio::time::sleep(LOOK).await;
-                if let Err(error) = tokio::task::block_in_place(|| self.look()) {
-                    tracing::error!(%error, "what is due in the loop waits; it is tried again");
-                }
+                tokio::task::block_in_place(|| self.look());
             }
         });
     }
 
-    fn look(&self) -> Result<(), Error> {
+    /// What fails is tried again at the next look, and holds up nothing else.
+    fn look(&self) {
         let now = self.now();
         let (late, due): (Vec<_>, Vec<_>) = {
             let open = self.order.lock();
-            let late = open.suggestions.iter().filter(|(_, suggestion)| now > suggestion.deadline);
-            let due = open.effects.keys().take_while(|(at, ..)| *at <= now);
+            let late = open.suggestions.iter().filter(|(_, deadline)| now > **deadline);
+            let due = open.effects.iter().take_while(|(at, ..)| *at <= now);
             (late.map(|(key, _)| key.clone()).collect(), due.cloned().collect())
         };
         for (tenant, id) in late {
-            self.expire(tenant, &id)?;
+            tried(&id, self.expire(tenant, &id));
         }
         for (at, tenant, id) in due {
-            self.measure(tenant, &id)?;
-            self.order.lock().effects.remove(&(at, tenant, id));
+            if tried(&id, self.measure(tenant, &id, at)) {
+                self.order.lock().effects.remove(&(at, tenant, id));
+            }
         }
-        Ok(())
-    }
-
-    fn name(&self, tenant: u32) -> Option<TenantName> {
-        self.context.tenants().by_number(tenant).map(|space| space.name.clone())
     }
 
     fn expire(&self, number: u32, id: &EntityId) -> Result<(), Error> {
-        let Some(tenant) = self.name(number) else { return Ok(()) };
+        let Some(space) = self.context.tenants().by_number(number) else { return Ok(()) };
         let mut open = self.order.lock();
         let key = (number, id.clone());
         // Decided meanwhile.
@@ -68,24 +63,25 @@ impl Control {
         }
         let draft = Draft::of(id.clone()).text("status", Status::Expired.as_str());
         let changes = vec![draft.change(), noted("suggestion.expired", id, &json!({}))];
-        self.write(&self.own_permit(&tenant)?, "clock", changes)?;
+        self.write(&self.own_permit(&space)?, "clock", changes)?;
         open.suggestions.remove(&key);
         Ok(())
     }
 
-    /// Before and after; what would have been without the action is not known yet, and not claimed.
-    fn measure(&self, number: u32, id: &EntityId) -> Result<(), Error> {
+    /// Before and after, as it was when it was due; what would have been without the action is not known yet,
+    /// and not claimed.
+    fn measure(&self, number: u32, id: &EntityId, due: Time) -> Result<(), Error> {
         let Some(space) = self.context.tenants().by_number(number) else { return Ok(()) };
-        let Some(entity) = self.find(&space.name, id)? else { return Ok(()) };
+        let Some(entity) = self.known(&space, id)? else { return Ok(()) };
         let Some(suggestion) = Suggestion::read(&entity) else { return Ok(()) };
-        let (Some(measure), Some(decided_at)) = (&suggestion.measures, suggestion.decided_at) else { return Ok(()) };
+        let Some(decided_at) = suggestion.decided_at else { return Ok(()) };
         let effect = suggestion.number.effect();
-        if self.find(&space.name, &effect)?.is_some() {
+        if self.known(&space, &effect)?.is_some() {
             return Ok(());
         }
         let mut acknowledged = 0;
         for which in 1..=suggestion.steps.len() {
-            let command = self.find(&space.name, &suggestion.number.command(which))?;
+            let command = self.known(&space, &suggestion.number.command(which))?;
             let done = |command: &Command| command.status == CommandStatus::Acknowledged;
             acknowledged +=
                 usize::from(command.as_deref().and_then(Command::read).is_some_and(|command| done(&command)));
@@ -97,19 +93,27 @@ impl Control {
             ),
         };
         let decided = Paper(&entity);
-        let after = self.measured(&space, &suggestion)?;
+        let after = self.measured(&space, &suggestion, due)?;
         let mut paper = Draft::new(EFFECT, effect)
             .link("resultsFrom", id)
             .json("measures", decided.value("measures").cloned().unwrap_or(Value::Null))
             .time("from", decided_at)
-            .time("to", decided_at.plus_micros(measure.after_micros))
+            .time("to", due)
             .text("basis", &basis);
         for (term, value) in [("before", decided.value("before").cloned()), ("after", after)] {
             if let Some(value) = value {
                 paper = paper.value(term, value);
             }
         }
-        self.write(&self.own_permit(&space.name)?, "clock", vec![paper.create()])?;
+        self.write(&self.own_permit(&space)?, "clock", vec![paper.create()])?;
         Ok(())
     }
+}
+
+/// Whether it was done.
+fn tried(id: &EntityId, outcome: Result<(), Error>) -> bool {
+    if let Err(error) = &outcome {
+        tracing::error!(suggestion = %id, %error, "what is due in the loop waits; it is tried again");
+    }
+    outcome.is_ok()
 }

@@ -68,6 +68,9 @@ impl Deliveries {
 
     async fn post(&self, subscription: &Subscription, terms: &TermMap, lane: &Lane, body: Bytes) -> Outcome {
         let endpoint = &subscription.notification.endpoint;
+        if self.apart.holds(&endpoint.uri) {
+            return Outcome::Refused("its endpoint is an actuator's, where only decided commands go".to_owned());
+        }
         let mut headers = http::HeaderMap::new();
         let media = match endpoint.accept {
             Accept::Json => "application/json",

@@ -12,7 +12,9 @@ use city_action::{Action, SubscriptionKey};
 use city_context::Context;
 use city_model::change::Definition;
 use city_model::permit::Grant;
-use city_model::{Cause, Change, DefinitionKind, Mint, Owner, Permit, PermitSource, Powers, Release, TenantName, Time};
+use city_model::{
+    Cause, Change, Classes, DefinitionKind, Mint, Owner, Permit, PermitSource, Powers, Release, TenantName, Time,
+};
 use city_ngsi_ld::context::{ContextStore, TermMap};
 use city_ngsi_ld::subscription::{parse_subscription, stored};
 use city_ngsi_ld::{Mode, parse_entity};
@@ -42,7 +44,8 @@ impl City {
         let clock = Arc::new(VirtualClock::starting_at(Time::parse("2026-01-01T00:00:00Z").unwrap()));
         let disk = FolderDisk::new(folder.path().join("journal")).unwrap();
         let view = Arc::new(View::open(&folder.path().join("view")).unwrap());
-        let (context, _) = Context::open(Arc::new(disk), view, Arc::clone(&clock) as _, limits).unwrap();
+        let (context, _) =
+            Context::open(Arc::new(disk), view, Arc::default(), Arc::clone(&clock) as _, limits).unwrap();
         let context = Arc::new(context);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let allow = vec!["127.0.0.0/8".parse().unwrap()];
@@ -61,6 +64,10 @@ pub struct Everybody;
 impl PermitSource for Everybody {
     fn permit_of(&self, _: &TenantName, _: Option<&Owner>, _: Time) -> Option<Permit> {
         Some(permit())
+    }
+
+    fn classes(&self, _: &TenantName) -> Arc<Classes> {
+        Arc::default()
     }
 
     fn still_holds(&self, _: &Permit, _: Time) -> bool {

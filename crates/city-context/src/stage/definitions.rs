@@ -65,7 +65,7 @@ impl Staging<'_> {
         let seq = record.seq;
         self.push(record, None);
         let key = (kind, id);
-        self.order.definitions.insert(key.clone(), after.clone());
+        self.order.stage_definition(key.clone(), after.clone());
         let tenant = Arc::clone(&self.order.space);
         self.batch.moves.push(Move::Definition { tenant, key, body: after });
         Ok(Applied { seq: Some(seq), created, updated: Vec::new(), not_updated: Vec::new() })

@@ -12,7 +12,8 @@ use city_model::{
 };
 use city_store::faulty::FaultyDisk;
 use city_store::journal::Limits;
-use city_store::{View, VirtualClock};
+use city_store::persons::PERSON_KEYS;
+use city_store::{PersonKeys, View, VirtualClock};
 use tempfile::TempDir;
 
 pub struct City {
@@ -31,7 +32,8 @@ pub fn open(
     clock: &Arc<VirtualClock>,
 ) -> Result<(Context, OpenReport), city_context::Error> {
     let view = Arc::new(View::open(&folder.path().join("view"))?);
-    Context::open(Arc::new(disk.clone()), view, Arc::clone(clock) as _, LIMITS)
+    let keys = Arc::new(PersonKeys::open(&folder.path().join("keys").join(PERSON_KEYS))?);
+    Context::open(Arc::new(disk.clone()), view, keys, Arc::clone(clock) as _, LIMITS)
 }
 
 impl City {

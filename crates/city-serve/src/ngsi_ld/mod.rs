@@ -26,7 +26,8 @@ use crate::problem::Problem;
 
 pub use batch::entities_of_message;
 pub use problems::{RETRY_AFTER_BUSY, said};
-pub use query::parse_query;
+pub use query::{Projection, parse_query};
+pub use request::Ask;
 pub use subscriptions::is_shown;
 pub use then::stood_at;
 

@@ -74,6 +74,7 @@ impl From<ContextError> for Problem {
             ContextError::Stopping => unavailable("CTX-005", &error),
             ContextError::Refused(_) => Self::plain(StatusCode::FORBIDDEN, "CTX-004", said(&error)),
             ContextError::TooDeep => Self::plain(StatusCode::LOOP_DETECTED, "CTX-006", said(&error)),
+            ContextError::TooLarge { .. } => Self::plain(StatusCode::PAYLOAD_TOO_LARGE, "CTX-009", said(&error)),
             ContextError::TooManyTenants => Self::plain(StatusCode::INSUFFICIENT_STORAGE, "CTX-007", said(&error)),
             ContextError::TenantNotFound(ref tenant) => {
                 let problem = Self::new(Kind::NonexistentTenant, "CTX-008", said(&error));

@@ -58,6 +58,19 @@ impl Ask {
         Ok(Self { permit, request_key: request_key(headers)?, terms, media, plain_geo, tenant_named })
     }
 
+    /// A request for a stream, whose events are JSON. A browser's reader of events sends no `Link`, so the
+    /// @context may be named by a parameter.
+    pub async fn streaming(city: &City, caller: &Caller, context: Option<&str>) -> Result<Self, Problem> {
+        let spec = match (context, context_link(&caller.headers)?) {
+            (Some(url), _) => ContextSpec::url(url)?,
+            (None, Some(url)) => ContextSpec::url(&url)?,
+            (None, None) => ContextSpec::core(),
+        };
+        let terms = resolve(city, &spec).await?;
+        let (permit, tenant_named) = (caller.permit.clone(), caller.tenant_named);
+        Ok(Self { permit, request_key: None, terms, media: MediaType::Json, plain_geo: false, tenant_named })
+    }
+
     /// A request with a body, whose @context stands in a `Link` header or in the body (6.3.5).
     pub async fn with_body(city: &City, caller: &Caller, body: &[u8], geo: bool) -> Result<Self, Problem> {
         let headers = &caller.headers;

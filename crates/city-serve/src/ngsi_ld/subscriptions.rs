@@ -48,10 +48,13 @@ fn define(subscription: &Subscription, create: bool) -> Change {
 
 /// Says at once what a delivery would say later.
 fn check_endpoint(city: &City, subscription: &Subscription) -> Result<(), Problem> {
-    city.outbound.check(&subscription.notification.endpoint.uri).map_err(|error| {
-        let detail = format!("notification.endpoint.uri: {error}");
-        Problem::new(Kind::BadRequestData, "NLD-010", detail)
-    })
+    let uri = &subscription.notification.endpoint.uri;
+    let refused =
+        |why: String| Err(Problem::new(Kind::BadRequestData, "NLD-010", format!("notification.endpoint.uri: {why}")));
+    if city.action.apart().holds(uri) {
+        return refused("it is an actuator's, where only decided commands go. Name another endpoint.".to_owned());
+    }
+    city.outbound.check(uri).or_else(|error| refused(error.to_string()))
 }
 
 fn subscription_id(path: &PathParameters) -> Result<&str, Problem> {

@@ -9,6 +9,7 @@ use city_context::PastIdentity;
 use city_history::{Past, Series};
 use city_model::change::InstancePosition;
 use city_model::reach::Shown;
+use city_model::vocabulary::ID_PREFIX;
 use city_model::{Attribute, DatasetId, Entity, EntityId, Name, Query, Rejected};
 use city_ngsi_ld::query::parse_query_body;
 use city_ngsi_ld::temporal::render_temporal_list;
@@ -100,7 +101,8 @@ fn read_past(city: &City, ask: &Ask, identity: &PastIdentity, asked: &PastAsked)
     let Some(sight) = city.context.sight_of_past(&ask.permit, identity)? else { return Ok(past) };
     let name_of = |number| space.terms.name(number).map(Name::from_stored);
     let not_known = |error| Problem::internal("CTX-001", &error);
-    let part = !ask.permit.read().shows_whole_entities();
+    let is_paper = identity.id.as_str().starts_with(ID_PREFIX) && !ask.permit.sees_everything();
+    let part = is_paper || !ask.permit.read().shows_whole_entities();
     if part {
         // What is hidden has no part in the answer, nor in its span, its bounds and its times.
         past.entity.modified_at = None;

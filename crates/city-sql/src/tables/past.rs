@@ -81,11 +81,12 @@ impl Source for Past {
                     return Ok(true);
                 }
                 let blurred = shown != Shown::Whole;
-                let instance = if all || blurred {
+                let instance = if all || blurred || parts.is_sealed() {
                     let mut bytes = Writer::default();
                     parts.join(&mut bytes);
                     let instance = read_instance(&mut Reader::new(&bytes.bytes), None, &city.space.terms)?;
-                    match sight.instance(name.as_str(), instance) {
+                    // What was erased is not there.
+                    match instance.and_then(|instance| sight.instance(name.as_str(), instance)) {
                         Some(instance) => Some(instance),
                         None => return Ok(true),
                     }
@@ -100,7 +101,7 @@ impl Source for Past {
                     2 => Cell::Text(city.names.show_attribute(name)),
                     3 => dataset.as_ref().map_or(Cell::Null, |dataset| Cell::Text(dataset.as_str())),
                     4 => Cell::Time(time),
-                    5 if blurred => number(cell),
+                    5 if blurred || parts.is_sealed() => number(cell),
                     5 => parts.number.map_or(Cell::Null, |number| Cell::Number(number.as_f64())),
                     6 => flag(cell),
                     7 => text(cell),

@@ -3,7 +3,8 @@
 
 use city_model::Time;
 
-use super::{HAS_CLASS, HAS_DELETED_AT, HAS_OBSERVED_AT, HAS_UNIT_CODE, Reader, Writer};
+use super::instance::{HAS_CLASS, HAS_DELETED_AT, HAS_OBSERVED_AT, HAS_UNIT_CODE, IS_SEALED};
+use super::{Reader, Writer};
 use crate::Error;
 
 /// An instance's bytes taken apart, so that many of one series can lie column by column.
@@ -41,13 +42,18 @@ pub fn split_instance(bytes: &[u8]) -> Result<InstanceParts<'_>, Error> {
     let modified_at = created_at.plus_micros(from.int()?);
     let observed_at = if has(HAS_OBSERVED_AT) { Some(modified_at.plus_micros(from.int()?)) } else { None };
     let rest = from.rest;
+    let deleted = has(HAS_DELETED_AT);
+    let opaque =
+        InstanceParts { flags, created_at, modified_at, observed_at, deleted, number: None, before: rest, after: &[] };
+    if has(IS_SEALED) {
+        return Ok(opaque);
+    }
     if has(HAS_UNIT_CODE) {
         from.raw()?;
     }
     if has(HAS_CLASS) {
         from.u8()?;
     }
-    let deleted = has(HAS_DELETED_AT);
     if deleted {
         from.int()?;
     }
@@ -58,18 +64,7 @@ pub fn split_instance(bytes: &[u8]) -> Result<InstanceParts<'_>, Error> {
         },
         _ => None,
     };
-    let Some(at_number) = number else {
-        return Ok(InstanceParts {
-            flags,
-            created_at,
-            modified_at,
-            observed_at,
-            deleted,
-            number: None,
-            before: rest,
-            after: &[],
-        });
-    };
+    let Some(at_number) = number else { return Ok(opaque) };
     let before = &rest[..rest.len() - at_number.len()];
     let number = match before.last() {
         Some(&VALUE_INT) => Number::Int(from.int()?),
@@ -85,6 +80,12 @@ pub fn split_instance(bytes: &[u8]) -> Result<InstanceParts<'_>, Error> {
 }
 
 impl<'a> InstanceParts<'a> {
+    /// Whether all but the times is sealed by a person's key.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.flags & IS_SEALED != 0
+    }
+
     /// All but times and number, as bytes: equal for most instances of a series.
     #[must_use]
     pub fn shape(&self) -> Vec<u8> {

@@ -412,6 +412,7 @@ fn said(record: &Record) -> Option<Said> {
         DefinitionKind::Token => "token",
         DefinitionKind::Class => "class",
         DefinitionKind::Actuator => "actuator",
+        DefinitionKind::Account => "account",
         _ => return None,
     };
     let body = |bytes: &Option<Box<[u8]>>| bytes.as_deref().map(without_secret);
@@ -423,7 +424,9 @@ fn said(record: &Record) -> Option<Said> {
 fn without_secret(body: &[u8]) -> Value {
     let mut body: Value = serde_json::from_slice(body).unwrap_or_default();
     if let Some(members) = body.as_object_mut() {
-        members.remove("digest");
+        for secret in ["digest", "password", "invitation"] {
+            members.remove(secret);
+        }
     }
     body
 }

@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     if wrong.is_empty() && !options.quick {
         let chain = Chain::choose(&sets, None)?;
         let trial = Trial::beside(options.scratch.as_deref().unwrap_or(&options.dir));
-        match restore::restore(&chain, &trial.path, None) {
+        match restore::restore(&chain, &trial.path, None, None) {
             Ok(restored) => tried = Some(restored),
             Err(error) => wrong.push(format!("{error:#}")),
         }

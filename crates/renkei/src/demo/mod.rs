@@ -80,6 +80,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
         outbound: Policy { allow: loopback, allow_private: true, ..Policy::default() },
         // Loopback only, and everyone who tries it is the person labelled demo.
         auth: Auth::Off,
+        is_secure: false,
         contexts: Vec::new(),
     };
     println!("Building the simulated town of seed {} …", options.seed);

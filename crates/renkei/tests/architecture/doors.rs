@@ -13,8 +13,13 @@ const ADDRESSES: &[&str] = &[
     "/trust/v1/",
     "/audit/v1/",
     "/sql",
+    "/stream",
     "/vocab/v1/",
     "/console",
+    "/login",
+    "/logout",
+    "/welcome",
+    "/first-run",
     "/assets/",
     "/health/",
     "/metrics",
@@ -33,7 +38,10 @@ fn doors() -> Vec<Operation<std::sync::Arc<city_serve::City>>> {
     operations.extend(city_serve::vocabulary::operations());
     operations.extend(city_serve::console::operations());
     operations.extend(city_serve::sql::operations());
+    operations.extend(city_serve::stream::operations());
     operations.extend(city_serve::trust::operations());
+    operations.extend(city_serve::people::operations());
+    operations.extend(city_serve::pages::operations());
     operations.extend(city_serve::audit::operations());
     operations
 }
@@ -69,8 +77,10 @@ fn a_door_says_honestly_what_it_needs_a_permit_for() {
             Effect::Define | Effect::Administer | Effect::Audit | Effect::Operate | Effect::Decide | Effect::Host => {
                 true
             }
-            // They show nothing of any tenant: what everybody may know, and the page that asks who somebody is.
-            Effect::Open => ["probes", "vocabulary", "console"].contains(&operation.door),
+            // It tells them that, and nothing else.
+            Effect::Known => operation.name == "who_am_i",
+            // They show nothing of any tenant: what everybody may know, and the pages that ask who somebody is.
+            Effect::Open => ["probes", "vocabulary", "console", "people"].contains(&operation.door),
         };
         if !honest {
             wrong.push(format!("{} {} says {:?}", operation.method, operation.path, operation.effect));
