@@ -92,11 +92,13 @@ impl Mark {
     }
 }
 
+type DefinitionKey = (DefinitionKind, Box<str>);
+
 /// What stood in a tenant's book before the request that is being staged, the newest last.
 #[derive(Default)]
 pub struct Undo {
     entities: Vec<(Arc<str>, Option<StagedEntity>)>,
-    definitions: Vec<((DefinitionKind, Box<str>), Option<Option<Arc<[u8]>>>)>,
+    definitions: Vec<(DefinitionKey, Option<Option<Arc<[u8]>>>)>,
 }
 
 impl TenantOrder {
@@ -105,7 +107,7 @@ impl TenantOrder {
         self.undo.entities.push((id, before));
     }
 
-    pub(super) fn stage_definition(&mut self, key: (DefinitionKind, Box<str>), body: Option<Arc<[u8]>>) {
+    pub(super) fn stage_definition(&mut self, key: DefinitionKey, body: Option<Arc<[u8]>>) {
         let before = self.definitions.insert(key.clone(), body);
         self.undo.definitions.push((key, before));
     }

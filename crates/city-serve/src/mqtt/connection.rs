@@ -180,11 +180,13 @@ where
             has_more = client.take_packets(wire).await?;
         }
         let link = Arc::clone(&client.link);
-        let until = keep_alive.map(|time| heard + time);
+        // Who is not read is not silent.
+        let is_read = client.awaited.len() < PENDING_MAX && !has_more;
+        let until = keep_alive.filter(|_| is_read).map(|time| heard + time);
         let event = tokio::select! {
             () = link.wake.notified() => Event::Wake,
             outcome = first(&mut client.awaited) => Event::Outcome(outcome),
-            bytes = wire.read(), if client.awaited.len() < PENDING_MAX && !has_more => {
+            bytes = wire.read(), if is_read => {
                 bytes?;
                 Event::Bytes
             }

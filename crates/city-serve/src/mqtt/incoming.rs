@@ -81,13 +81,11 @@ impl Client {
         self.find_topic(topic_alias, &mut message)?;
         metrics::counter!("renkei_mqtt_messages_total", "way" => "in").increment(1);
         let qos = message.qos;
-        if qos == QoS::ExactlyOnce {
-            if self.town.with(|broker| broker.has_received(&self.name, packet_id)) {
-                // The same again: it is said again that it came, after what is said of the first.
-                let ack = Ack::new(AckKind::Pubrec, packet_id, Reason::SUCCESS);
-                self.step(Then::Acked(ack), |_| Some((Vec::new(), Staged::default()))).await?;
-                return Ok(None);
-            }
+        if qos == QoS::ExactlyOnce && self.town.with(|broker| broker.has_received(&self.name, packet_id)) {
+            // The same again: it is said again that it came, after what is said of the first.
+            let ack = Ack::new(AckKind::Pubrec, packet_id, Reason::SUCCESS);
+            self.step(Then::Acked(ack), |_| Some((Vec::new(), Staged::default()))).await?;
+            return Ok(None);
         }
         if qos != QoS::AtMostOnce && self.has_sent_too_much() {
             return Err(End::Because(Reason::RECEIVE_MAXIMUM_EXCEEDED));

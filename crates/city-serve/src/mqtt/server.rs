@@ -82,6 +82,7 @@ impl Mqtt {
         tokio::time::timeout(STOP_TIME, finishing).await.ok();
         connections.shutdown().await;
         keeping.abort();
+        towns.flush().await;
         Ok(())
     }
 }

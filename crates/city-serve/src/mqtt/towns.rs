@@ -111,7 +111,16 @@ impl Towns {
         for due in town.with(|broker| broker.upkeep(now.as_micros())) {
             self.say(town, due);
         }
-        let own = self.city.trust.permit_of(&town.tenant, None, now);
+        self.flush_one(town);
+    }
+
+    /// Writes what waits for a sync, so that it does not come again after a stop.
+    pub async fn flush(&self) {
+        self.all().await.iter().for_each(|town| self.flush_one(town));
+    }
+
+    fn flush_one(&self, town: &Town) {
+        let own = self.city.trust.permit_of(&town.tenant, None, self.city.now());
         if let Some(permit) = own
             && let Err(error) = town.flush(&permit)
         {
