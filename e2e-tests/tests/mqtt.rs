@@ -547,3 +547,51 @@ fn acknowledgements_come_in_the_order_of_the_messages() {
     writer.patience(Duration::from_millis(10)).unwrap();
     server.stop();
 }
+
+#[test]
+fn a_backup_holds_sessions_and_retained_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let server = Server::start_with(&folder.path().join("city"), &MQTT);
+    let reads = Login::staying(5, "reader");
+    MqttClient::connect(&server.mqtt(), &reads).unwrap().subscribe("a", 2).unwrap();
+    let mut writer = MqttClient::connect(&server.mqtt(), &Login::new(5, "writer")).unwrap();
+    writer.publish("a", "waits", 2, false).unwrap();
+    writer.publish("r", "kept", 1, true).unwrap();
+    let taken = run(&["backup", &path("backup"), "--url", &server.url()]);
+    assert_eq!(taken.code, Some(0), "{taken:?}");
+    writer.publish("a", "too late", 2, false).unwrap();
+    server.stop();
+    let restored = run(&["restore", &path("backup"), "--data", &path("restored")]);
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    let server = Server::start_with(&folder.path().join("restored"), &MQTT);
+    let mut reader = MqttClient::connect(&server.mqtt(), &reads).unwrap();
+    assert!(reader.session_present);
+    assert_eq!(reader.told().unwrap().text, "waits");
+    reader.subscribe("r", 1).unwrap();
+    assert_eq!(texts(&reader.all_told().unwrap()), ["kept"]);
+    server.stop();
+}
+
+#[test]
+fn the_doctor_names_a_client_for_whom_much_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    MqttClient::connect(&server.mqtt(), &Login::staying(5, "sleeper")).unwrap().subscribe("a", 1).unwrap();
+    let mut writer = MqttClient::connect(&server.mqtt(), &Login::new(4, "writer")).unwrap();
+    let findings = |server: &Server| server.client().get("/ops/v1/doctor").json_of(200)["findings"].to_string();
+    for round in 0..50 {
+        assert!(!findings(&server).contains("sleeper"), "after {round} rounds");
+        let mut bytes = Vec::new();
+        for id in 1..=100 {
+            bytes.extend(writer.publish_bytes("a", b"x", (1, false, false), id));
+        }
+        writer.send(&bytes).unwrap();
+        for id in 1..=100 {
+            assert_eq!(writer.reason(PUBACK, id).unwrap(), 0);
+        }
+    }
+    let findings = findings(&server);
+    assert!(findings.contains("sleeper") && findings.contains("5000 messages wait"), "{findings}");
+    server.stop();
+}

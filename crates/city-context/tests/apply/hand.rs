@@ -1,5 +1,7 @@
 //! What the hand of the loop writes, and what one frame of the journal holds: all of it or none.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use std::sync::OnceLock;
 
 use city_context::{AsOf, Error};
