@@ -19,7 +19,7 @@ for one in $steps; do
     case $one in
     kills)
         $step "$kills kills at random moments" env RENKEI_KILLS="$kills" \
-            cargo test --profile ci --locked --workspace --test kill -- --nocapture
+            cargo test --profile ci --locked --workspace --test kill --test mqtt_kill -- --nocapture
         ;;
     disks)
         $step "Disks that drop, tear and reorder, seeds $seeds" env RENKEI_SEEDS="$seeds" \
