@@ -37,7 +37,7 @@ pub fn doors() -> Vec<Door> {
             add(cell.trim(), "/ngsi-ld/v1");
         }
     }
-    for own in ["ops.md", "loop.md", "trust.md", "audit.md"] {
+    for own in ["ops.md", "loop.md", "trust.md", "audit.md", "sources.md"] {
         page(own).lines().filter_map(|line| line.strip_prefix("## ")).for_each(|line| add(line, ""));
     }
     assert!(doors.len() >= 40, "the reference pages list only {} doors", doors.len());
@@ -59,6 +59,8 @@ pub fn fill(path: &str, word: &str, instance: &str) -> String {
         .replace("{commandId}", &format!("urn:renkei:command:{word}"))
         .replace("{ruleId}", word)
         .replace("{accountId}", word)
+        .replace("{sourceId}", word)
+        .replace("{number}", "1")
 }
 
 /// A thing whose every part holds the word.
@@ -93,6 +95,13 @@ fn rule(word: &str) -> Value {
     })
 }
 
+fn source(word: &str) -> Value {
+    json!({
+        "name": word, "from": {"push": {}},
+        "map": {"format": "json", "id": format!("\"urn:ngsi-ld:Thing:{word}\""), "type": format!("Type-{word}"), "attributes": {"a": "row.a"}},
+    })
+}
+
 fn actuator(word: &str) -> Value {
     json!({
         "type": format!("Type-{word}"), "attribute": format!("attribute-{word}"), "endpoint": format!("http://127.0.0.1:9/?{word}"),
@@ -115,7 +124,9 @@ pub fn body_for(door: &Door, word: &str) -> Option<Value> {
     let path = door.path.as_str();
     if door.method == "GET"
         || door.method == "DELETE"
-        || ["/approve", "/replay", "/undelete", "/invitation"].iter().any(|end| path.ends_with(end))
+        || ["/approve", "/replay", "/undelete", "/invitation", "/pause", "/resume", "/test", "/messages"]
+            .iter()
+            .any(|end| path.ends_with(end))
     {
         return None;
     }
@@ -129,6 +140,7 @@ pub fn body_for(door: &Door, word: &str) -> Option<Value> {
         _ if path.ends_with("/reject") => return Some(json!({"reason": word})),
         _ if path.ends_with("/revoke") => return Some(json!({"reason": word})),
         _ if path.starts_with("/ops/v1/commands/") => return Some(json!({"outcome": "done", "reason": word})),
+        "/ops/v1/sources" => return Some(source(word)),
         "/trust/v1/accounts" => return Some(json!({"name": word, "roles": ["auditor"], "label": word})),
         "/trust/v1/sessions" => return Some(json!({"name": word, "password": word})),
         "/trust/v1/erasures" => return Some(json!({"entity": format!("urn:ngsi-ld:Thing:{word}")})),

@@ -595,3 +595,54 @@ fn the_doctor_names_a_client_for_whom_much_waits() {
     assert!(findings.contains("sleeper") && findings.contains("5000 messages wait"), "{findings}");
     server.stop();
 }
+
+const GAUGES: &str = r#"
+name: gauges
+from: {mqtt: {topic: gauges/+/level}}
+map:
+  format: json
+  id: '"urn:ngsi-ld:RiverGauge:" + row.id'
+  type: RiverGauge
+  attributes:
+    level: {value: number(row.level_cm) / 100.0, unitCode: MTR}
+"#;
+
+#[test]
+fn a_topic_that_a_source_claims_is_taken_by_it_before_it_is_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let closed = [&MQTT[..], &["--auth", "on"]].concat();
+    let mut server = Server::start_with(folder.path(), &closed);
+    let (client, token_of_operator) = operator(&server, folder.path());
+    let (device, _) = token(&client, "gauge-7", "device");
+    let enter = |server: &Server, version| {
+        MqttClient::connect(&server.mqtt(), &Login::new(version, "gauge").token(&device)).unwrap()
+    };
+    let mut gauge = enter(&server, 5);
+    let level = |number: u32| json!({"id": "7", "level_cm": number}).to_string();
+    assert_eq!(gauge.publish("gauges/7/level", &level(1), 1, false).unwrap(), NOT_AUTHORIZED, "nothing claims it");
+    assert_eq!(client.request("POST", "/ops/v1/sources").body("application/yaml", GAUGES).answer().status, 201);
+    let mut all = MqttClient::connect(&server.mqtt(), &Login::new(5, "all").token(&token_of_operator)).unwrap();
+    all.subscribe("#", 1).unwrap();
+    for (qos, number) in [(1, 123), (2, 150)] {
+        assert_eq!(gauge.publish("gauges/7/level", &level(number), qos, false).unwrap(), 0);
+        let found = client.get(&format!("{ENTITIES}/urn:ngsi-ld:RiverGauge:7?options=keyValues")).json_of(200);
+        assert_eq!(found["level"].as_f64(), Some(f64::from(number) / 100.0));
+        // What cannot be used is kept, and said.
+        assert_eq!(gauge.publish("gauges/7/level", "{no json", qos, false).unwrap(), 0x99);
+    }
+    assert_eq!(all.all_told().unwrap(), [], "what a source takes is told as a change, not raw");
+    let mut old = enter(&server, 4);
+    assert_eq!(old.publish("gauges/7/level", &level(170), 1, false).unwrap(), 0);
+    server.kill();
+    let server = Server::start_with(folder.path(), &closed);
+    let (client, _) = operator(&server, folder.path());
+    let found = client.get(&format!("{ENTITIES}/urn:ngsi-ld:RiverGauge:7?options=keyValues")).json_of(200);
+    assert_eq!(found["level"].as_f64(), Some(1.7));
+    let rejects = client.get("/ops/v1/sources/gauges/rejects").json_of(200).to_string();
+    assert_eq!(rejects.matches("gauges/7/level").count(), 2, "{rejects}");
+    // A source that is paused takes nothing, and nobody is told otherwise.
+    assert!(client.post("/ops/v1/sources/gauges/pause", &json!({})).status < 300);
+    assert_eq!(enter(&server, 5).publish("gauges/7/level", &level(1), 1, false).unwrap(), 0x83);
+    assert!(enter(&server, 4).publish("gauges/7/level", &level(1), 1, false).is_err());
+    server.stop();
+}

@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use city_model::{Attribute, Entity, EntityId, Name};
+use city_model::{Attribute, Entity, EntityId, Name, Permit};
 use city_store::codec::{NameNumbers, Reader, read_dataset, read_instance};
 use city_store::record::LIVE_BRANCH;
-use city_store::{JournalReader, Record, TermNo, View};
+use city_store::{JournalReader, Published, Record, TermNo, View};
 
-use crate::Error;
 use crate::image::{Identity, Parts, Stamp};
 use crate::tenant::TenantSpace;
+use crate::{Context, Error};
 
 /// Most changes that are undone for one answer.
 pub const UNDO_MAX: usize = 100_000;
@@ -126,4 +126,39 @@ pub fn forward(space: &TenantSpace, before: &Entity, record: &Record) -> Result<
         }
     }
     Ok(Arc::new(entity))
+}
+
+/// Where the value came from that an attribute has now.
+#[derive(Debug)]
+pub enum Brought {
+    By(Published),
+    /// The change is no longer kept.
+    Forgotten,
+}
+
+impl Context {
+    /// The change that brought what an attribute of an entity is now; `None` where the permit does not show
+    /// the attribute, or there is none.
+    pub fn brought(&self, permit: &Permit, id: &EntityId, attribute: &Name) -> Result<Option<Brought>, Error> {
+        if self.find(permit, id)?.is_none_or(|entity| entity.find(attribute.as_str()).is_none()) {
+            return Ok(None);
+        }
+        let space = self.tenant(permit)?;
+        let (number, term) = (space.index.read().number(id.as_str()), space.terms.find(attribute.as_str()));
+        let (Some(number), Some(term)) = (number, term) else { return Ok(None) };
+        let parts = Parts::read(&self.view().snapshot(), space.number, LIVE_BRANCH, number)?;
+        let mut lsn = parts.stamp.unwrap_or_default().lsn;
+        await_published(self.journal(), lsn)?;
+        for _ in 0..UNDO_MAX {
+            let Some(published) = self.journal().find(lsn)? else { return Ok(Some(Brought::Forgotten)) };
+            if published.record.touched.iter().any(|touched| touched.attribute == term) {
+                return Ok(Some(Brought::By(published)));
+            }
+            lsn = published.record.previous_lsn;
+            if lsn == 0 {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Brought::Forgotten))
+    }
 }

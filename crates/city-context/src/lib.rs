@@ -36,7 +36,7 @@ use city_store::record::{AlsoWrite, LIVE_BRANCH};
 use city_store::{Clock, CommitError, Committer, Disk, Journal, JournalReader, PersonKeys, Published, View};
 use tokio::sync::oneshot;
 
-pub use as_of::AsOf;
+pub use as_of::{AsOf, Brought};
 pub use image::Image;
 pub use select::{Filling, Found, Page};
 pub use soon::Pending;
@@ -229,7 +229,7 @@ impl Context {
     /// Who may define may look at what is defined.
     fn reading_definitions(&self, permit: &Permit, kind: DefinitionKind) -> Result<Arc<TenantSpace>, Error> {
         let right = match kind {
-            DefinitionKind::Rule => Right::Operate,
+            DefinitionKind::Rule | DefinitionKind::Source => Right::Operate,
             kind if kind.decides_who_may() => Right::Administer,
             _ => Right::Define,
         };

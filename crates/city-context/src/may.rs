@@ -161,7 +161,7 @@ pub fn needs(change: &Change) -> Option<Right> {
     Some(match change {
         Change::Define(Definition { kind, .. }) | Change::Undefine { kind, .. } => match kind.decides_who_may() {
             true => Right::Administer,
-            false if *kind == DefinitionKind::Rule => Right::Operate,
+            false if matches!(kind, DefinitionKind::Rule | DefinitionKind::Source) => Right::Operate,
             false => Right::Define,
         },
         // Whoever did something may say so.

@@ -97,7 +97,7 @@ fn load_tenant(view: &View, space: &TenantSpace) -> Result<Position, Error> {
 }
 
 fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
-    const KINDS: [DefinitionKind; 9] = [
+    const KINDS: [DefinitionKind; 10] = [
         DefinitionKind::Subscription,
         DefinitionKind::Registration,
         DefinitionKind::JsonLdContext,
@@ -107,6 +107,7 @@ fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
         DefinitionKind::Class,
         DefinitionKind::Actuator,
         DefinitionKind::Account,
+        DefinitionKind::Source,
     ];
     for kind in KINDS {
         let prefix = definition_key(space.number, kind, "");

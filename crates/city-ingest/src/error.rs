@@ -21,6 +21,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The line of the file, where it is known.
+    #[must_use]
+    pub fn line(&self) -> Option<u64> {
+        match self {
+            Self::Read { line, .. } | Self::EndlessRow { line, .. } => Some(*line),
+            _ => None,
+        }
+    }
+
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -19,6 +19,7 @@ mod map;
 pub mod mapping;
 pub mod meter;
 pub mod row;
+pub mod source;
 mod spec;
 mod value;
 mod zone;

@@ -152,6 +152,18 @@ impl Mapping {
         !self.context_json.is_empty()
     }
 
+    /// A document with nothing but the @context of the mapping.
+    #[must_use]
+    pub fn context_document(&self) -> Vec<u8> {
+        let members = self.context_json.strip_prefix(b",").unwrap_or(&self.context_json);
+        [b"{", members, b"}"].concat()
+    }
+
+    /// The names of the attributes, as they are written.
+    pub fn attribute_names(&self) -> impl Iterator<Item = &str> {
+        self.attributes.iter().map(|attribute| &*attribute.name)
+    }
+
     fn compile(spec: MappingSpec) -> Result<Self, String> {
         if let Some(version) = spec.version.filter(|version| *version != LANGUAGE_VERSION) {
             return Err(format!("version: {version} is not known; this program reads version {LANGUAGE_VERSION}"));

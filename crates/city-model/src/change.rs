@@ -125,6 +125,8 @@ pub enum DefinitionKind {
     Actuator,
     /// A person who may sign in.
     Account,
+    /// Where messages come from, and what becomes of them.
+    Source,
 }
 
 /// `body` is written and read by the room that owns the kind; the journal keeps it as it is.
@@ -200,6 +202,7 @@ impl DefinitionKind {
             Self::Class => "Class",
             Self::Actuator => "Actuator",
             Self::Account => "Account",
+            Self::Source => "Source",
         }
     }
 

@@ -35,7 +35,7 @@ pub enum Effect {
     Decide,
     /// Looks after the whole server.
     Host,
-    /// Needs to know who asks, and tells them that.
+    /// Needs to know who asks; what they may is asked further in.
     Known,
     /// Needs no permit, shows nothing of any tenant, and is answered also under overload: probes.
     Open,

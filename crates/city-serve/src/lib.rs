@@ -30,6 +30,7 @@ pub mod probes;
 pub mod problem;
 mod released;
 pub mod server;
+pub mod sources;
 pub mod sql;
 pub mod stream;
 mod tls;

@@ -16,6 +16,8 @@ pub enum MediaType {
     JsonLd,
     GeoJson,
     MergePatch,
+    /// RFC 9512
+    Yaml,
 }
 
 impl MediaType {
@@ -26,6 +28,7 @@ impl MediaType {
             Self::JsonLd => "application/ld+json",
             Self::GeoJson => "application/geo+json",
             Self::MergePatch => "application/merge-patch+json",
+            Self::Yaml => "application/yaml",
         }
     }
 }

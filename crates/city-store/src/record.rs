@@ -129,6 +129,7 @@ fn definition_number(kind: DefinitionKind) -> u8 {
         DefinitionKind::Token => 5,
         DefinitionKind::Class => 6,
         DefinitionKind::Actuator => 7,
+        DefinitionKind::Source => 8,
         DefinitionKind::Account => 9,
     }
 }
@@ -143,6 +144,7 @@ fn definition_kind(number: u8) -> Result<DefinitionKind, Error> {
         5 => DefinitionKind::Token,
         6 => DefinitionKind::Class,
         7 => DefinitionKind::Actuator,
+        8 => DefinitionKind::Source,
         9 => DefinitionKind::Account,
         _ => return Err(Error::Undecodable("a definition has an unknown kind".to_owned())),
     })

@@ -43,11 +43,13 @@ pub enum Space {
     Trail,
     /// tenant | entity → the key that seals what is personal of it; and which keys were destroyed.
     Persons,
+    /// tenant | kind | source | message → how a source fares, where its messages came from, and what was rejected.
+    Sources,
     /// tenant | row of a messaging session → what it holds.
     Sessions,
 }
 
-const SPACES: [Space; 13] = [
+const SPACES: [Space; 14] = [
     Space::Meta,
     Space::Tenants,
     Space::Terms,
@@ -60,6 +62,7 @@ const SPACES: [Space; 13] = [
     Space::Blocks,
     Space::Trail,
     Space::Persons,
+    Space::Sources,
     Space::Sessions,
 ];
 
@@ -91,6 +94,7 @@ impl Space {
             Self::Blocks => "blocks",
             Self::Trail => "trail",
             Self::Persons => "persons",
+            Self::Sources => "sources",
             Self::Sessions => "sessions",
         }
     }

@@ -8,12 +8,14 @@ use city_action::Action;
 use city_action::control::{self, Control};
 use city_context::{Context, OpenReport, definitions_of};
 use city_history::{History, Policy as Retention};
+use city_ingest::source::Sources;
 use city_insight::{Insight, NotTaken};
 use city_model::{DefinitionKind, EntityId, Hand, Mint, Permit, PermitSource, Proposal};
 use city_ngsi_ld::{ContextDocument, ContextStore};
 use city_outbound::{Outbound, Policy};
 use city_serve::City;
 use city_serve::city::{Learning, Readers};
+use city_serve::sources::Resolver;
 use city_serve::stream::Streams;
 use city_sql::Sql;
 use city_store::journal::Limits;
@@ -86,6 +88,9 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let hand = Hand::take().context("This process has opened a city before")?;
     let control = Control::start(Arc::clone(&context), outbound.clone(), Arc::clone(&permits), hand)?;
     let insight = Insight::start(Arc::clone(&context), permits, Arc::new(OnDesk(Arc::clone(&control))))?;
+    let resolver = Resolver { contexts: Arc::clone(&contexts), outbound: outbound.clone() };
+    let asked = Arc::clone(&trust) as Arc<dyn PermitSource>;
+    let sources = Sources::start(Arc::clone(&context), asked, Arc::new(resolver), outbound.clone());
     let journal_reader = context.journal().clone();
     let city = City {
         insight,
@@ -103,6 +108,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
         disk: watch,
         readers: Readers::default(),
         messages: city_serve::mqtt::Messages::default(),
+        sources,
         streams: Streams::start(journal_reader).context("The thread for streams cannot be started")?,
         is_secure: settings.is_secure,
     };

@@ -53,6 +53,10 @@ pub enum Command {
     Rule(crate::rule::Options),
     /// Actuators: what is commandable, and how commands get there; add, list, remove
     Actuator(crate::actuator::Options),
+    /// Sources: what comes in again and again; add, test, list, pause, remove, trace a value
+    Source(crate::source::Options),
+    /// Messages of sources that could not be used: list, mend, replay, drop
+    Rejects(crate::source::RejectsOptions),
     /// The trail: what was done, by whom, and whether it is still what it was
     Audit(crate::audit::Options),
     /// Look after subscriptions: how they fare, what was given up, send it again

@@ -27,6 +27,7 @@ mod reference;
 mod restore;
 mod rule;
 mod serve;
+mod source;
 mod sql;
 mod subscriptions;
 mod tls;
@@ -111,6 +112,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Ops(options) => ops::run(&options),
         Command::Rule(options) => rule::run(&options),
         Command::Actuator(options) => actuator::run(&options),
+        Command::Source(options) => source::run(&options),
+        Command::Rejects(options) => source::run_rejects(&options),
         Command::Audit(options) => audit::run(&options),
         Command::Undelete(options) => undelete::run(&options),
         Command::Backup(options) => backup::run(&options),

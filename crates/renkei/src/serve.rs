@@ -293,6 +293,7 @@ pub fn doors(ready: &Ready, metering: &Metering) -> Vec<Operation<Arc<City>>> {
     operations.extend(city_serve::vocabulary::operations());
     operations.extend(city_serve::console::operations());
     operations.extend(city_serve::sql::operations());
+    operations.extend(city_serve::sources::operations());
     operations.extend(city_serve::stream::operations());
     operations.extend(city_serve::trust::operations());
     operations.extend(city_serve::people::operations());

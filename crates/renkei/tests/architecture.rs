@@ -29,7 +29,7 @@ const ROOMS: &[(&str, u8, &str)] = &[
     ("city-context", 2, "changes current state; gives a change its place in the order"),
     ("city-history", 2, "holds the past"),
     ("city-trust", 2, "issues permits; writes the trail"),
-    ("city-ingest", 3, "decodes files and maps rows; opens no file itself"),
+    ("city-ingest", 3, "decodes and maps what comes in from files and sources; opens no file itself"),
     ("city-insight", 3, "understands: rules over changes; proposes and never acts"),
     ("city-sql", 3, "read-only SQL over what is and was; opens nothing"),
     ("city-action", 3, "decides that an effect leaves; keeps the outbox"),
@@ -70,7 +70,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("city-model", &["serde", "serde_json", "tokio", "bytes", "http", "tracing", "metrics", "parking_lot"]),
     ("city-ngsi-ld", &["tokio", "http", "hyper", "bytes", "tracing", "metrics"]),
     ("city-mqtt", &["tokio", "http", "hyper", "bytes", "serde", "tracing", "metrics", "parking_lot"]),
-    ("city-ingest", &["tokio", "http", "hyper"]),
+    ("city-ingest", &["hyper"]),
     ("city-trust", &["tokio", "http", "hyper"]),
 ];
 
@@ -88,6 +88,7 @@ const DISK_FILES: &[(&str, &str)] = &[
     ("renkei/src/tls.rs", "certificate and key that are named"),
     ("renkei/src/import.rs", "the files that a person names, and their rejects"),
     ("renkei/src/rule.rs", "the rule that a person names"),
+    ("renkei/src/source.rs", "the source and the messages that a person names"),
     ("renkei/src/export.rs", "the file that a person names with --out"),
     ("renkei/src/audit.rs", "the folder that an exported trail is written into and verified from"),
     ("renkei/src/client.rs", "the file that --token-file names"),

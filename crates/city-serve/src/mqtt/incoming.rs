@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::connection::{Client, End, Wire};
+use super::feed::feed;
 use super::greeting::reason_of;
 use super::rights::Place;
 use super::town::{Asked, Outcome};
@@ -30,13 +31,21 @@ pub struct Awaited {
     then: Then,
 }
 
+/// What a message was for.
+enum What {
+    Topic,
+    Upsert,
+    /// Sources have taken it, or rejected it.
+    Fed(Option<NotTaken>),
+}
+
 /// How a packet is answered.
 enum Then {
-    /// A message of this QoS; of what it did to entities, if that is what it was for.
+    /// A message of this QoS.
     Published {
         qos: QoS,
         packet_id: u16,
-        is_upsert: bool,
+        what: What,
     },
     Acked(Ack),
     Subscribed {
@@ -90,6 +99,16 @@ impl Client {
         if qos != QoS::AtMostOnce && self.has_sent_too_much() {
             return Err(End::Because(Reason::RECEIVE_MAXIMUM_EXCEEDED));
         }
+        if self.rights.may_report(&message.topic) {
+            let claiming = self.towns.city.sources.claims(self.permit.tenant(), &message.topic);
+            if !claiming.is_empty() {
+                let fed = feed(&self.towns.city, &self.permit, &claiming, &message.topic, &message.payload).await;
+                return match fed {
+                    Ok(not) => self.change(qos, packet_id, Vec::new(), What::Fed(not)).await.map(|()| None),
+                    Err(reason) => self.refuse(qos, packet_id, reason),
+                };
+            }
+        }
         let refused = match self.rights.place(&message.topic) {
             Place::Refused => Some(Reason::NOT_AUTHORIZED),
             Place::Topic if message.retain && !self.town.with(|broker| broker.may_retain(&message)) => {
@@ -101,7 +120,7 @@ impl Client {
             }
             Place::Upsert => match upsert::changes(&self.towns.city, &message.payload).await {
                 Ok(changes) => {
-                    self.change(qos, packet_id, changes).await?;
+                    self.change(qos, packet_id, changes, What::Upsert).await?;
                     None
                 }
                 Err(not) => return self.not_taken(qos, packet_id, not),
@@ -141,7 +160,7 @@ impl Client {
         let (qos, now) = (message.qos, self.towns.city.now().as_micros());
         let name = Arc::clone(&self.name);
         let received = (qos == QoS::ExactlyOnce).then_some(packet_id);
-        let then = Then::Published { qos, packet_id, is_upsert: false };
+        let then = Then::Published { qos, packet_id, what: What::Topic };
         self.step(then, |broker| {
             let from = From { client: &name, packet_id: received };
             Some((Vec::new(), broker.stage(from, message.clone(), now)))
@@ -149,11 +168,11 @@ impl Client {
         .await
     }
 
-    /// A message for the context.
-    async fn change(&mut self, qos: QoS, packet_id: u16, changes: Vec<Change>) -> Result<(), End> {
+    /// A message for the context, or one that sources have taken.
+    async fn change(&mut self, qos: QoS, packet_id: u16, changes: Vec<Change>, what: What) -> Result<(), End> {
         let name = Arc::clone(&self.name);
         let received = (qos == QoS::ExactlyOnce).then_some(packet_id);
-        self.step(Then::Published { qos, packet_id, is_upsert: true }, |broker| {
+        self.step(Then::Published { qos, packet_id, what }, |broker| {
             let staged = broker.stage_received(From { client: &name, packet_id: received });
             Some((changes.clone(), staged))
         })
@@ -220,7 +239,7 @@ impl Client {
         if let Some(not) = not {
             ack.reason = not.reason;
             if self.wants_reasons {
-                let text = format!("{} {}", not.code, not.why);
+                let text = format!("{} {}", not.code, not.why).trim_start().to_owned();
                 let end = text.floor_char_boundary(REASON_BYTES_MAX);
                 ack.properties.push(Property::ReasonText(text[..end].into()));
             }
@@ -366,14 +385,17 @@ impl Client {
 
     fn answer_of(&mut self, then: Then, outcome: Outcome) -> Result<Option<Packet>, End> {
         match (then, outcome) {
-            (Then::Published { qos, packet_id, is_upsert }, Ok(done)) => {
-                let not = if is_upsert { upsert::taken(&done.results).err() } else { None };
+            (Then::Published { qos, packet_id, what }, Ok(done)) => {
+                let is_unheard = matches!(what, What::Topic) && done.matched == 0 && self.version == Version::V5;
+                let not = match what {
+                    What::Topic => None,
+                    What::Upsert => upsert::taken(&done.results).err(),
+                    What::Fed(not) => not,
+                };
                 let Some(not) = not else {
                     let mut ack = self.ack_of(qos, packet_id, None);
                     if let Some(Packet::Ack(ack)) = &mut ack
-                        && !is_upsert
-                        && done.matched == 0
-                        && self.version == Version::V5
+                        && is_unheard
                     {
                         ack.reason = Reason::NO_MATCHING_SUBSCRIBERS;
                     }

@@ -6,6 +6,7 @@
 //! may publish and subscribe where.
 
 mod connection;
+mod feed;
 mod greeting;
 mod incoming;
 mod outgoing;

@@ -77,6 +77,17 @@ impl Rights {
         if self.everything || is_own { Place::Topic } else { Place::Refused }
     }
 
+    /// Whether a message under this topic may go to the sources that claim it. A device's place is its own, whatever a
+    /// source claims of it.
+    #[must_use]
+    pub fn may_report(&self, topic: &str) -> bool {
+        match topic.split('/').next() {
+            Some(DEVICES) => self.place(topic) == Place::Topic && self.writes,
+            Some(NGSI_LD) => false,
+            _ => self.writes && !topic.starts_with('$'),
+        }
+    }
+
     /// Whether it may subscribe to a filter, a group's name left out.
     #[must_use]
     pub fn may_subscribe(&self, path: &str) -> bool {
@@ -121,6 +132,18 @@ mod tests {
             assert_eq!(device.place(topic), of_device, "{topic}");
             assert_eq!(operator.place(topic), of_operator, "{topic}");
             assert_eq!(developer.place(topic), of_developer, "{topic}");
+        }
+        for (topic, of_device, of_operator) in [
+            ("gauges/7/level", true, true),
+            ("devices/meter-7/up", true, true),
+            ("devices/meter-8/up", false, true),
+            ("devices/meter-7/commands", false, false),
+            ("ngsi-ld/upsert", false, false),
+            ("$SYS/x", false, false),
+        ] {
+            assert_eq!(device.may_report(topic), of_device, "{topic}");
+            assert_eq!(operator.may_report(topic), of_operator, "{topic}");
+            assert!(!developer.may_report(topic), "{topic}");
         }
         for (filter, may) in [
             ("devices/meter-7/#", true),

@@ -10,7 +10,8 @@ use axum::response::Response;
 use city_context::answers::{KEY_BYTES_MAX, Results};
 use city_model::{Change, Entity, EntityId, Permit, Rejected};
 use city_ngsi_ld::query::parse_type_expr;
-use city_ngsi_ld::{ContextDocument, ContextSpec, ResolveError, TermMap, split_context};
+use city_ngsi_ld::{ContextDocument, ContextSpec, ContextStore, ResolveError, TermMap, split_context};
+use city_outbound::Outbound;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION};
 
@@ -105,7 +106,7 @@ impl Ask {
         match self.media {
             MediaType::JsonLd => true,
             MediaType::GeoJson => !self.plain_geo,
-            MediaType::Json | MediaType::MergePatch => false,
+            MediaType::Json | MediaType::MergePatch | MediaType::Yaml => false,
         }
     }
 
@@ -219,10 +220,19 @@ pub async fn element_terms(city: &City, ask: &Ask, sent: MediaType, element: &[u
 
 /// The terms of an @context; what is not known yet is fetched through outbound.
 pub async fn resolve(city: &City, spec: &ContextSpec) -> Result<Arc<TermMap>, Problem> {
+    resolve_with(&city.contexts, &city.outbound, spec).await
+}
+
+/// The same, for whoever has no city around them.
+pub async fn resolve_with(
+    contexts: &ContextStore,
+    outbound: &Outbound,
+    spec: &ContextSpec,
+) -> Result<Arc<TermMap>, Problem> {
     for _ in 0..FETCHES_MAX {
-        match city.contexts.resolve(spec) {
+        match contexts.resolve(spec) {
             Ok(terms) => return Ok(terms),
-            Err(ResolveError::Missing(url)) => fetch(city, &url).await?,
+            Err(ResolveError::Missing(url)) => contexts.insert(&url, fetch(outbound, &url).await?),
             Err(ResolveError::Invalid(error)) => return Err(error.into()),
             Err(error @ ResolveError::Unavailable(_)) => return Err(unavailable(&error.to_string())),
         }
@@ -230,20 +240,18 @@ pub async fn resolve(city: &City, spec: &ContextSpec) -> Result<Arc<TermMap>, Pr
     Err(unavailable(&format!("it needs more than {FETCHES_MAX} documents")))
 }
 
-async fn fetch(city: &City, url: &str) -> Result<(), Problem> {
+async fn fetch(outbound: &Outbound, url: &str) -> Result<ContextDocument, Problem> {
     let bytes_max = city_ngsi_ld::context::CONTEXT_BYTES_MAX;
-    let fetched = city.outbound.get(url, "application/ld+json, application/json", bytes_max).await;
+    let fetched = outbound.get(url, "application/ld+json, application/json", bytes_max).await;
     let fetched = fetched.map_err(|error| unavailable(&format!("{url}: {error}")))?;
     if !fetched.is_success() {
         return Err(unavailable(&format!("{url} answered {}", fetched.status)));
     }
     // Clause 5.5.6: it was there and is none, which is not the same as not available.
-    let document = ContextDocument::parse_remote(&fetched.body).map_err(|error| {
+    ContextDocument::parse_remote(&fetched.body).map_err(|error| {
         let detail = format!("{url} is not a JSON-LD context: {error}");
         Problem::new(Kind::BadRequestData, "NLD-006", detail)
-    })?;
-    city.contexts.insert(url, document);
-    Ok(())
+    })
 }
 
 fn unavailable(why: &str) -> Problem {

@@ -38,6 +38,7 @@ fn doors() -> Vec<Operation<std::sync::Arc<city_serve::City>>> {
     operations.extend(city_serve::vocabulary::operations());
     operations.extend(city_serve::console::operations());
     operations.extend(city_serve::sql::operations());
+    operations.extend(city_serve::sources::operations());
     operations.extend(city_serve::stream::operations());
     operations.extend(city_serve::trust::operations());
     operations.extend(city_serve::people::operations());
@@ -77,8 +78,8 @@ fn a_door_says_honestly_what_it_needs_a_permit_for() {
             Effect::Define | Effect::Administer | Effect::Audit | Effect::Operate | Effect::Decide | Effect::Host => {
                 true
             }
-            // It tells them that, and nothing else.
-            Effect::Known => operation.name == "who_am_i",
+            // One tells them that and nothing else; the other asks the source whether they may.
+            Effect::Known => ["who_am_i", "push_message"].contains(&operation.name),
             // They show nothing of any tenant: what everybody may know, and the pages that ask who somebody is.
             Effect::Open => ["probes", "vocabulary", "console", "people"].contains(&operation.door),
         };

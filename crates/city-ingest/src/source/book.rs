@@ -1,0 +1,205 @@
+//! What is kept of a source's messages: how it fares, where each message came from, and what was rejected.
+//!
+//! Entries are written in the commit of the change they tell of. A value is traced back by the origin of the
+//! record that brought it, which names source, message and batch.
+
+use city_model::Time;
+use city_store::record::AlsoWrite;
+use city_store::{Space, View};
+use serde::{Deserialize, Serialize};
+
+use crate::source::Error;
+use crate::source::take::Reason;
+
+/// Messages of one source whose entry is kept.
+pub const MESSAGES_KEPT: u64 = 10_000;
+/// Rejected messages of one source that are kept; beyond, the oldest goes.
+pub const REJECTS_KEPT: u64 = 1_000;
+/// A longer rejected message is not kept, only why it was rejected.
+pub const REJECT_BYTES_MAX: usize = 256 * 1024;
+
+const STATUS: u8 = b'S';
+const MESSAGE: u8 = b'M';
+/// The bytes of a rejected message.
+const BYTES: u8 = b'B';
+
+/// What the records of a source's changes begin their origin with.
+const ORIGIN: &str = "source:";
+
+/// How a source fares.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    pub messages: u64,
+    pub rows: u64,
+    pub applied: u64,
+    pub rejected: u64,
+    pub last_at_micros: Option<i64>,
+    /// Why the last message of which something was rejected was.
+    pub last_rejection: Option<Box<str>>,
+    /// Rejected messages that are kept.
+    pub kept: u64,
+}
+
+/// What is kept of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    pub number: u64,
+    pub received_at_micros: i64,
+    /// The source's version that took it.
+    pub version: u32,
+    /// Topic, address or name that it came under.
+    pub name: Box<str>,
+    /// Who sent it.
+    pub by: Box<str>,
+    pub bytes: u64,
+    /// SHA-256, in hexadecimal.
+    pub sha256: Box<str>,
+    pub read: u64,
+    pub applied: u64,
+    pub rejected: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// The lines of what each batch changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Vec<u64>>,
+}
+
+fn key(tenant: u32, kind: u8, source: &str, number: Option<u64>) -> Vec<u8> {
+    let mut key = tenant.to_be_bytes().to_vec();
+    key.push(kind);
+    key.extend_from_slice(source.as_bytes());
+    key.push(0);
+    if let Some(number) = number {
+        key.extend_from_slice(&number.to_be_bytes());
+    }
+    key
+}
+
+fn put(key: Vec<u8>, value: Vec<u8>) -> AlsoWrite {
+    AlsoWrite { space: Space::Sources, key: key.into(), value: Some(value.into()) }
+}
+
+fn delete(key: Vec<u8>) -> AlsoWrite {
+    AlsoWrite { space: Space::Sources, key: key.into(), value: None }
+}
+
+pub fn status(view: &View, tenant: u32, source: &str) -> Result<Status, Error> {
+    let bytes = view.get(Space::Sources, &key(tenant, STATUS, source, None))?;
+    Ok(bytes.map(|bytes| read(&bytes)).transpose()?.unwrap_or_default())
+}
+
+pub fn entry(view: &View, tenant: u32, source: &str, number: u64) -> Result<Option<Entry>, Error> {
+    let bytes = view.get(Space::Sources, &key(tenant, MESSAGE, source, Some(number)))?;
+    bytes.map(|bytes| read(&bytes)).transpose()
+}
+
+/// A rejected message, as it came; `None` where it is not kept.
+pub fn bytes(view: &View, tenant: u32, source: &str, number: u64) -> Result<Option<Vec<u8>>, Error> {
+    Ok(view.get(Space::Sources, &key(tenant, BYTES, source, Some(number)))?.map(|bytes| bytes.to_vec()))
+}
+
+fn read<T: for<'d> Deserialize<'d>>(bytes: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|error| Error::Stored(error.to_string()))
+}
+
+fn written<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|error| Error::Stored(error.to_string()))
+}
+
+/// Writes for a message: its entry, how the source fares with it, and the message itself where something of it
+/// was rejected and it may be kept. What is too old goes.
+pub fn write(
+    view: &View,
+    tenant: u32,
+    source: &str,
+    status: &mut Status,
+    entry: &Entry,
+    kept: Option<&[u8]>,
+) -> Result<Vec<AlsoWrite>, Error> {
+    let mut writes = Vec::new();
+    let is_kept = bytes(view, tenant, source, entry.number)?.is_some();
+    match (kept, is_kept) {
+        (Some(kept), _) => {
+            writes.push(put(key(tenant, BYTES, source, Some(entry.number)), kept.to_vec()));
+            status.kept += u64::from(!is_kept);
+        }
+        (None, true) => {
+            writes.push(delete(key(tenant, BYTES, source, Some(entry.number))));
+            status.kept = status.kept.saturating_sub(1);
+        }
+        (None, false) => {}
+    }
+    while status.kept > REJECTS_KEPT {
+        let Some(oldest) = rejects(view, tenant, source, 0, 1)?.first().copied() else { break };
+        writes.push(delete(key(tenant, BYTES, source, Some(oldest))));
+        status.kept -= 1;
+        if writes.len() > 2 {
+            break;
+        }
+    }
+    if let Some(old) = entry.number.checked_sub(MESSAGES_KEPT) {
+        writes.push(delete(key(tenant, MESSAGE, source, Some(old))));
+        if bytes(view, tenant, source, old)?.is_some() {
+            writes.push(delete(key(tenant, BYTES, source, Some(old))));
+            status.kept = status.kept.saturating_sub(1);
+        }
+    }
+    writes.push(put(key(tenant, MESSAGE, source, Some(entry.number)), written(entry)?));
+    writes.push(put(key(tenant, STATUS, source, None), written(status)?));
+    Ok(writes)
+}
+
+/// Numbers of rejected messages that are kept, from `from` on.
+pub fn rejects(view: &View, tenant: u32, source: &str, from: u64, limit: usize) -> Result<Vec<u64>, Error> {
+    let (start, end) = (key(tenant, BYTES, source, Some(from)), key(tenant, BYTES, source, Some(u64::MAX)));
+    let mut numbers = Vec::new();
+    view.scan(Space::Sources, &start, &end, |key, _| {
+        numbers.extend(key.last_chunk::<8>().map(|number| u64::from_be_bytes(*number)));
+        Ok(if numbers.len() < limit { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) })
+    })?;
+    Ok(numbers)
+}
+
+/// Takes a rejected message out of those that are kept.
+pub fn drop_reject(tenant: u32, source: &str, status: &mut Status, number: u64) -> Result<Vec<AlsoWrite>, Error> {
+    status.kept = status.kept.saturating_sub(1);
+    Ok(vec![delete(key(tenant, BYTES, source, Some(number))), put(key(tenant, STATUS, source, None), written(status)?)])
+}
+
+/// The origin of the changes of a batch.
+#[must_use]
+pub fn origin(source: &str, number: u64, batch: usize) -> Box<str> {
+    format!("{ORIGIN}{source}:{number}.{batch}").into()
+}
+
+/// Source, message and batch that an origin names.
+#[must_use]
+pub fn of_origin(origin: &str) -> Option<(&str, u64, usize)> {
+    let (source, rest) = origin.strip_prefix(ORIGIN)?.rsplit_once(':')?;
+    let (number, batch) = rest.split_once('.')?;
+    Some((source, number.parse().ok()?, batch.parse().ok()?))
+}
+
+impl Status {
+    /// Whether it has been silent for longer than it may be.
+    #[must_use]
+    pub fn is_silent(&self, expect_seconds: Option<i64>, since: Time, now: Time) -> bool {
+        let last = self.last_at_micros.unwrap_or(since.as_micros());
+        expect_seconds.is_some_and(|expect| now.as_micros() - last > expect * 1_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_names_source_message_and_batch() {
+        assert_eq!(of_origin(&origin("river.gauges", 4711, 2)), Some(("river.gauges", 4711, 2)));
+        for other in ["ngsi-ld", "source:", "source:x", "source:x:1", "source:x:a.b"] {
+            assert_eq!(of_origin(other), None, "{other}");
+        }
+    }
+}
