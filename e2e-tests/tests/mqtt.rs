@@ -638,8 +638,8 @@ fn a_topic_that_a_source_claims_is_taken_by_it_before_it_is_acknowledged() {
     let (client, _) = operator(&server, folder.path());
     let found = client.get(&format!("{ENTITIES}/urn:ngsi-ld:RiverGauge:7?options=keyValues")).json_of(200);
     assert_eq!(found["level"].as_f64(), Some(1.7));
-    let rejects = client.get("/ops/v1/sources/gauges/rejects").json_of(200).to_string();
-    assert_eq!(rejects.matches("gauges/7/level").count(), 2, "{rejects}");
+    let rejects = client.get("/ops/v1/sources/gauges/rejects").json_of(200);
+    assert_eq!(rejects["rejects"].as_array().map(Vec::len), Some(2), "{rejects}");
     // A source that is paused takes nothing, and nobody is told otherwise.
     assert!(client.post("/ops/v1/sources/gauges/pause", &json!({})).status < 300);
     assert_eq!(enter(&server, 5).publish("gauges/7/level", &level(1), 1, false).unwrap(), 0x83);
