@@ -1,17 +1,18 @@
 #!/bin/sh
 # The faults of `make test` at full size. Every step can be run alone; a failing seed is printed by its test.
-#   tools/torture.sh [STEP…]      kills disks clocks flips inputs cases permits data; without one, all of them
+#   tools/torture.sh [STEP…]      kills loop disks clocks flips inputs cases permits data; without one, all of them
 set -eu
 cd "$(dirname "$0")/.."
 step=tools/step.sh
 kills=${RENKEI_KILLS:-300}
+loop_kills=${RENKEI_LOOP_KILLS:-200}
 seeds=${RENKEI_SEEDS:-1..2001}
 flips=${RENKEI_FLIPS:-10000}
 inputs=${RENKEI_INPUTS:-1000000}
 cases=${PROPTEST_CASES:-1000000}
 # Only where it is named: a test that repeats one input must not be given a range of disks.
 unset RENKEI_SEEDS
-steps=${*:-kills disks clocks flips inputs cases permits data}
+steps=${*:-kills loop disks clocks flips inputs cases permits data}
 
 # With --workspace always, as in `make test`: another choice of packages would build the libraries anew.
 $step "Building everything" cargo test --profile ci --locked --workspace --no-run --quiet
@@ -20,6 +21,10 @@ for one in $steps; do
     kills)
         $step "$kills kills at random moments" env RENKEI_KILLS="$kills" \
             cargo test --profile ci --locked --workspace --test kill --test mqtt_kill -- --nocapture
+        ;;
+    loop)
+        $step "$loop_kills kills at each step of the loop" env RENKEI_LOOP_KILLS="$loop_kills" \
+            cargo test --profile ci --locked --workspace --test loop_kill -- --nocapture
         ;;
     disks)
         $step "Disks that drop, tear and reorder, seeds $seeds" env RENKEI_SEEDS="$seeds" \

@@ -46,7 +46,7 @@ test("whoever says nothing of themselves is asked to sign in", async ({ page }) 
   await page.goto(`${consoleUrl}/console/now`);
   await expect(page.getByRole("alert")).toContainText("Sign in to see this.");
   await page.getByRole("alert").getByRole("link", { name: "Sign in" }).click();
-  await expect(page.getByRole("heading", { name: "Sign in with a token" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Sign in", exact: true })).toBeVisible();
 });
 
 test("a token that the server does not know is told from one that may not read", async ({ page }) => {
@@ -75,4 +75,32 @@ test("an administrator of an empty city is told how to fill it", async ({ page }
   await expect(page).toHaveURL(/\/console\/start$/);
   await page.goto(`${consoleUrl}/console/now`);
   await expect(page.getByText("renkei import", { exact: false })).toBeVisible();
+});
+
+test("a person takes up an invitation, signs out, and signs in again by name", async ({ page }) => {
+  const file = join(folder, "data", "keys", "operator.token");
+  const made = execFileSync(
+    BIN, ["account", "add", "duty", "--url", url, "--token-file", file, "--role", "operator", "--label", "防災課 当直"], { encoding: "utf8" },
+  ).trim();
+  await page.goto(made);
+  await page.getByLabel(/^Password/).fill("a river that rises at night");
+  await page.getByLabel("The same once more").fill("a river that rises at night");
+  await page.getByRole("button", { name: "Choose it and sign in" }).click();
+  await expect(page).toHaveURL(/\/console\/now$/);
+  const look = async (): Promise<void> => {
+    await page.getByRole("button", { name: "Settings" }).click();
+    await expect(page.getByText("You are signed in as 防災課 当直 (operator).")).toBeVisible();
+  };
+  await look();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.goto(`${consoleUrl}/console/sign-in`);
+  await page.getByRole("link", { name: "With name and password" }).click();
+  await page.getByLabel("Name").fill("duty");
+  await page.getByLabel("Password").fill("some words that are wrong");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.getByRole("alert")).toContainText("not right");
+  await page.getByLabel("Password").fill("a river that rises at night");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page).toHaveURL(/\/console\/now$/);
+  await look();
 });

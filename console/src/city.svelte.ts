@@ -1,5 +1,5 @@
 /** What the shell knows of the city: does the server answer, how is the town called, is it simulated. */
-import { ask, Problem } from "./api/http";
+import { ask, askJson, Problem } from "./api/http";
 import { inLanguage, type Entity, type Json } from "./api/entity";
 import { queryEntities } from "./api/ngsi";
 import { listSuggestions } from "./api/ops";
@@ -16,7 +16,17 @@ export function townOf(areas: Entity[]): Entity | undefined {
   return areas.find(isTown) ?? (areas.length === 1 ? areas[0] : undefined);
 }
 
+/** Who asks, as the server sees them. */
+export interface Self {
+  who: string;
+  label: string | null;
+  roles: string[];
+  /** Where they signed in with a name: until then. */
+  sessionEndsAt: string | null;
+}
+
 class City {
+  self = $state.raw<Self | undefined>(undefined);
   health = $state<Health>("asking");
   name = $state.raw<Json>(null);
   isSimulated = $state(false);
@@ -42,6 +52,8 @@ class City {
 
   /** Name, simulation mark and clock; again after the caller changed. */
   async introduce(signal?: AbortSignal): Promise<void> {
+    // Whoever is not known has no self; the question after it says so.
+    this.self = await askJson<Self>("/trust/v1/self", { signal }).catch(() => undefined);
     try {
       const query = { type: "AdministrativeArea", attrs: "name,category,simulated", simplified: true, limit: 100 };
       const town = townOf((await queryEntities(query, { signal })).entities);

@@ -189,6 +189,10 @@ fn classing_words_that_the_loop_shares_hides_none_of_its_papers() {
     assert!(refused["acknowledgements"][0]["detail"].is_string() && refused["commands"][0]["expiresAt"].is_string());
     let listed = approver.get(&format!("{COMMANDS}?status=refused")).json_of(200);
     assert_eq!(listed["commands"].as_array().unwrap().len(), 1);
+    // A paper is no person that could be erased.
+    let erased = operator.post("/trust/v1/erasures", &json!({"entity": id}));
+    assert!(erased.status == 403 && erased.text().contains("suggestions, decisions"), "{}", erased.text());
+    assert_eq!(record(&approver, &id)["commands"][0]["status"], "refused");
     // Of other things they are what they were classed as.
     let person =
         json!({"id": "urn:ngsi-ld:Person:1", "type": "Person", "status": {"type": "Property", "value": "ill"}});

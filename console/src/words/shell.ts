@@ -43,8 +43,12 @@ export const shell = {
   waiting: { en: (count: string) => `${count} suggestions wait`, ja: (count: string) => `判断待ち ${count} 件` },
   licences: { en: "Licences of others", ja: "使用ソフトウェアのライセンス" },
   signOut: { en: "Sign out", ja: "サインアウト" },
-  signedOut: { en: "Signed out. The token is forgotten.", ja: "サインアウトしました。トークンは消去されました。" },
+  signedOut: { en: "Signed out.", ja: "サインアウトしました。" },
   signedIn: { en: "You are signed in with a token.", ja: "トークンでサインインしています。" },
+  signedInAs: {
+    en: (who: string, roles: string) => `You are signed in as ${who} (${roles}).`,
+    ja: (who: string, roles: string) => `${who}（${roles}）としてサインインしています。`,
+  },
   local: { en: "No token: you are what this server lets anybody be.", ja: "トークンなし：このサーバーが誰にでも許す範囲です。" },
   loading: { en: "Loading …", ja: "読み込み中…" },
   notFoundTitle: { en: "There is no such page", ja: "ページがありません" },
@@ -82,7 +86,9 @@ export const problems = {
 } satisfies Messages;
 
 export const signIn = {
-  title: { en: "Sign in with a token", ja: "トークンでサインイン" },
+  title: { en: "Sign in", ja: "サインイン" },
+  withName: { en: "With name and password", ja: "アカウント名とパスワードで" },
+  orToken: { en: "Or with a token", ja: "またはトークンで" },
   lead: {
     en: "Whoever runs the server makes one with “renkei token create”. It is kept in this tab only and forgotten when you close it.",
     ja: "トークンはサーバーの管理者が「renkei token create」で発行します。このタブにだけ保持され、閉じると消えます。",

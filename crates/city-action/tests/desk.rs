@@ -18,8 +18,10 @@ fn about() -> EntityId {
 fn proposal(seq: u64, deadline: Time) -> Proposal {
     Proposal {
         rule: "flood".into(),
+        version: 1,
         about: about(),
         seq,
+        looked_at: None,
         what: "Close it".into(),
         why: "It rises".into(),
         steps: Vec::new(),

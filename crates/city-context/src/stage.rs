@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use city_model::change::CAUSE_DEPTH_MAX;
 use city_model::{Applied, Cause, Change, Classes, DefinitionKind, EntityId, Permit, Rejected, TenantName, Time};
-use city_store::persons::Person;
 use city_store::record::{AlsoWrite, LIVE_BRANCH, RecordKind, Transition};
 use city_store::{
     Clock, CommitError, KeyNo, PersonKeys, Plan, Record, Space, Stager, TermNo, Touched, View, frame::FRAME_BYTES_MAX,
@@ -122,7 +121,6 @@ enum Move {
     /// The key of a person goes.
     Doom {
         tenant: Arc<TenantSpace>,
-        person: Person,
         key: KeyNo,
     },
 }
@@ -214,7 +212,7 @@ impl Stager for ContextStager {
                         None => index.forget_past(number),
                     }
                 }
-                Move::Doom { tenant, key, .. } => tenant.terms.keys().doom(key),
+                Move::Doom { tenant, key } => tenant.terms.keys().doom(key),
                 Move::Definition { tenant, key, body } => {
                     if key.0 == DefinitionKind::Actuator {
                         let mut shared = tenant.commandable.write();
@@ -370,6 +368,7 @@ struct Asked<'a> {
     by_hand: bool,
 }
 
+/// One request on its way into the batch.
 struct Staging<'a> {
     order: &'a mut TenantOrder,
     view: &'a View,

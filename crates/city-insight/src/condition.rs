@@ -10,6 +10,7 @@ use city_cel::{EXPRESSION_DEPTH_MAX, check_size, is_standard, one_line, shown};
 use city_model::{Entity, Kind, Name, Value};
 
 use crate::patterns::Patterns;
+use crate::window::{self, Moment, Window};
 
 /// Names of attributes as they are written, with their full names.
 pub type Names = BTreeMap<Box<str>, Name>;
@@ -19,6 +20,10 @@ pub struct Condition {
     source: Box<str>,
     ast: IdedExpr,
     patterns: Patterns,
+    windows: Vec<Window>,
+    /// What it asks for as it is now.
+    now: Vec<Box<str>>,
+    /// The same, and what its windows ask for.
     names: Names,
 }
 
@@ -41,23 +46,42 @@ fn language() -> &'static Arc<Env> {
 
 /// The attributes that a condition asks for, as they are written.
 pub fn asks_for(source: &str) -> Result<Vec<Box<str>>, String> {
-    let (_, names) = parse(source)?;
-    Ok(names)
+    let Parsed { now, windows, .. } = parse(source)?;
+    Ok(all_of(now, &windows))
 }
 
-fn parse(source: &str) -> Result<(IdedExpr, Vec<Box<str>>), String> {
+/// An expression without its windows.
+struct Parsed {
+    ast: IdedExpr,
+    now: Vec<Box<str>>,
+    windows: Vec<Window>,
+}
+
+fn all_of(mut now: Vec<Box<str>>, windows: &[Window]) -> Vec<Box<str>> {
+    now.extend(windows.iter().map(|window| window.attribute.clone()));
+    now.sort();
+    now.dedup();
+    now
+}
+
+fn parse(source: &str) -> Result<Parsed, String> {
     check_size(source)?;
     let program = language().compile(source).map_err(|error| one_line(&error.to_string()))?;
-    if let Some(function) = program.references().functions().into_iter().find(|function| !is_standard(function)) {
+    let is_known = |function: &str| is_standard(function) || window::FUNCTIONS.contains(&function);
+    if let Some(function) = program.references().functions().into_iter().find(|function| !is_known(function)) {
         return Err(format!("there is no function {function}"));
     }
-    let ast = program.expression().clone();
-    let mut names = Vec::new();
-    look(&ast, 0, &mut names)?;
-    if names.is_empty() {
+    let mut ast = program.expression().clone();
+    // Before anything goes down into it: how deep it may be is looked at here.
+    look(&ast, 0, &mut Vec::new())?;
+    let windows = window::take_out(&mut ast)?;
+    let mut now = Vec::new();
+    look(&ast, 0, &mut now)?;
+    now.retain(|name| !(0..windows.len()).any(|which| **name == *window::name_of(which)));
+    if now.is_empty() && windows.is_empty() {
         return Err("it asks for no attribute, so nothing can change it".to_owned());
     }
-    Ok((ast, names))
+    Ok(Parsed { ast, now, windows })
 }
 
 /// Loops are refused: an entity is one thing, and what takes long here would delay all rules.
@@ -94,14 +118,14 @@ fn look(ast: &IdedExpr, depth: usize, names: &mut Vec<Box<str>>) -> Result<(), S
 impl Condition {
     /// With the full names of all that it asks for.
     pub fn compile(source: &str, names: &Names) -> Result<Self, String> {
-        let (mut ast, asked) = parse(source)?;
+        let Parsed { mut ast, now, windows } = parse(source)?;
         let patterns = Patterns::of(&mut ast)?;
         let known = |name: Box<str>| match names.get(&name) {
             Some(full) => Ok((name, full.clone())),
             None => Err(format!("the attribute {name} has no full name")),
         };
-        let names = asked.into_iter().map(known).collect::<Result<Names, String>>()?;
-        Ok(Self { source: source.into(), ast, patterns, names })
+        let names = all_of(now.clone(), &windows).into_iter().map(known).collect::<Result<Names, String>>()?;
+        Ok(Self { source: source.into(), ast, patterns, windows, now, names })
     }
 
     #[must_use]
@@ -109,14 +133,26 @@ impl Condition {
         &self.names
     }
 
-    /// Whether it holds for an entity as it stands.
-    pub fn holds(&self, entity: &Entity) -> Result<Holds, String> {
+    /// Whether it looks at the past, so that time alone may change it.
+    #[must_use]
+    pub fn has_windows(&self) -> bool {
+        !self.windows.is_empty()
+    }
+
+    /// Whether it holds for an entity as it stands at a moment.
+    pub fn holds(&self, entity: &Entity, moment: &Moment<'_>) -> Result<Holds, String> {
         let mut root = Context::with_env(Arc::clone(language()));
         self.patterns.put_into(&mut root)?;
         let mut context = root.new_inner_scope();
-        for (name, full) in &self.names {
-            let Some(value) = value_of(entity, full) else { return Ok(Holds::Unknown) };
+        for name in &self.now {
+            let value = self.names.get(name).and_then(|full| value_of(entity, full));
+            let Some(value) = value else { return Ok(Holds::Unknown) };
             context.add_variable_from_value(name.to_string(), cel_of(value));
+        }
+        for (which, window) in self.windows.iter().enumerate() {
+            let Some(full) = self.names.get(&window.attribute) else { return Ok(Holds::Unknown) };
+            let Some(value) = window.value(&entity.id, full, moment)? else { return Ok(Holds::Unknown) };
+            context.add_variable_from_value(window::name_of(which), value);
         }
         match Cel::resolve(&self.ast, &context) {
             Ok(Cel::Bool(true)) => Ok(Holds::Yes),
@@ -137,7 +173,7 @@ pub fn value_of<'e>(entity: &'e Entity, name: &Name) -> Option<&'e Value> {
     }
 }
 
-fn cel_of(value: &Value) -> Cel {
+pub(crate) fn cel_of(value: &Value) -> Cel {
     match value {
         Value::Null => Cel::Null,
         Value::Bool(truth) => Cel::Bool(*truth),
@@ -156,7 +192,7 @@ fn cel_of(value: &Value) -> Cel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use city_model::{Attribute, EntityId, Instance};
+    use city_model::{Attribute, EntityId, Instance, Time};
 
     fn name(text: &str) -> Name {
         Name::parse(&format!("urn:{text}")).unwrap()
@@ -173,7 +209,47 @@ mod tests {
 
     fn holds(source: &str, entity: &Entity) -> Result<Holds, String> {
         let names = asks_for(source)?.into_iter().map(|term| (term.clone(), name(&term))).collect();
-        Condition::compile(source, &names)?.holds(entity)
+        Condition::compile(source, &names)?
+            .holds(entity, &Moment { at: Time::from_micros(3_600_000_000), past: &Never })
+    }
+
+    /// A past in which one reading stood before, and two came half an hour ago.
+    struct Never;
+
+    impl crate::window::Past for Never {
+        fn readings(&self, _: &EntityId, _: &Name, _: Time, to: Time) -> Result<crate::window::Readings, String> {
+            let at = |minutes: i64| to.plus_micros(-minutes * 60_000_000);
+            let within = vec![(at(30), Value::Float(1.0)), (at(20), Value::Float(3.0))];
+            Ok(crate::window::Readings { standing: Some(Value::Float(1.0)), within })
+        }
+    }
+
+    #[test]
+    fn windows_stand_beside_what_is_now_and_say_how_they_are_written() {
+        let entity = gauge(&[("level", Value::Float(3.0))]);
+        let table = [
+            ("mean(level, \"PT1H\") == 2.0 && level > 2.5", Holds::Yes),
+            ("rate(level, \"PT1H\") * 3600.0 > 13.0", Holds::No),
+            ("count(other, \"PT1H\") >= 2.0 && !absent(other, \"PT1H\")", Holds::Yes),
+            ("quantile(level, 0.9, \"PT1H\") > last(level, \"PT1H\")", Holds::No),
+            ("held(level, 3, \"PT1H\") == 1200.0", Holds::Yes),
+            ("mean(level, \"PT1H\") > 1.0 && other > 1.0", Holds::Unknown),
+        ];
+        for (source, expected) in table {
+            assert_eq!(holds(source, &entity), Ok(expected), "{source}");
+        }
+        for (source, why) in [
+            ("mean(level) > 1.0", "mean(attribute, \"PT1H\")"),
+            ("mean(level + 1.0, \"PT1H\") > 1.0", "mean(attribute"),
+            ("mean(level, \"P1Y\") > 1.0", "P31D"),
+            ("quantile(level, 2.0, \"PT1H\") > 1.0", "from 0.0 to 1.0"),
+            ("held(level, other, \"PT1H\") > 1.0", "held(attribute"),
+        ] {
+            let told = holds(source, &entity).unwrap_err();
+            assert!(told.contains(why), "{source}: {told}");
+        }
+        let nine = ["count(level, \"PT1H\")"; 9].join(" + ");
+        assert!(holds(&format!("{nine} > 1.0"), &entity).unwrap_err().contains("8 windows"));
     }
 
     #[test]

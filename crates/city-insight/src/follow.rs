@@ -9,36 +9,55 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use city_context::{AsOf, Context, TenantSpace, definitions_of};
+use city_history::History;
 use city_model::query::EntitySelector;
-use city_model::{DefinitionKind, Entity, Name, Permit, PermitSource, Query, TypeExpr};
+use city_model::{DefinitionKind, Entity, Name, Permit, PermitSource, Query, Time, TypeExpr};
 use city_store::codec::NameNumbers;
 use city_store::commit::RULES_CURSOR_KEY;
 use city_store::journal::{Published, Read};
 use city_store::record::RecordKind;
 use city_store::{Space, ViewBatch};
 
+use crate::past::Seen;
 use crate::rule::{Finding, Rule};
+use crate::window::Moment;
 use crate::{Desk, Error, Failures, NotTaken, parse_stored};
 
 /// Most records between two writings of the cursor.
 const BATCH_RECORDS: usize = 1_000;
 const IDLE: Duration = Duration::from_millis(500);
+/// How often rules with windows are looked at where nothing changes, by the city's clock.
+const LOOK_MICROS: i64 = 10_000_000;
+/// Between two looks whether the past has come as far.
+const HISTORY_LOOK: Duration = Duration::from_millis(2);
 /// Entities that are looked at in one go, when a rule is new.
 const LOOK_ENTITIES: usize = 1_000;
 
+/// Why a rule is held against an entity now.
+struct Occasion {
+    /// The entity's change, or its last one where the clock was looked at.
+    seq: u64,
+    at: Time,
+    is_look: bool,
+}
+
 pub struct Follower {
     context: Arc<Context>,
+    history: Arc<History>,
     permits: Arc<dyn PermitSource>,
     desk: Arc<dyn Desk>,
     rules: HashMap<u32, Vec<Rule>>,
     cursor: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     failures: Failures,
+    /// When rules with windows were looked at last.
+    looked_at: Time,
 }
 
 impl Follower {
     pub fn open(
         context: Arc<Context>,
+        history: Arc<History>,
         permits: Arc<dyn PermitSource>,
         desk: Arc<dyn Desk>,
         cursor: Arc<AtomicU64>,
@@ -50,7 +69,9 @@ impl Follower {
         // A folder from before there were rules: what happened then is no news.
         let begin = stored.unwrap_or_else(|| context.journal().durable());
         cursor.store(begin, Ordering::Release);
-        let mut follower = Self { context, permits, desk, rules: HashMap::new(), cursor, stop, failures };
+        let looked_at = context.clock().now();
+        let rules = HashMap::new();
+        let mut follower = Self { context, history, permits, desk, rules, cursor, stop, failures, looked_at };
         for space in follower.context.tenants().list() {
             for (id, body) in definitions_of(&space, DefinitionKind::Rule) {
                 follower.learn(space.number, &id, Some(&body));
@@ -89,6 +110,9 @@ impl Follower {
 
     pub fn run(mut self) {
         while !self.stop.load(Ordering::Acquire) {
+            if let Err(error) = self.look_again() {
+                tracing::error!(%error, "rules with windows wait; they are looked at again");
+            }
             let cursor = self.cursor.load(Ordering::Acquire);
             if !self.context.journal().wait_after(cursor, IDLE) {
                 if self.context.journal().is_closed() {
@@ -107,6 +131,34 @@ impl Follower {
         }
     }
 
+    /// Time alone may change what a window says: such rules are looked at from time to time.
+    fn look_again(&mut self) -> Result<(), Error> {
+        let now = self.context.clock().now();
+        let since = now.as_micros() - self.looked_at.as_micros();
+        // A clock that was put back must not silence them until it has come round again.
+        if (0..LOOK_MICROS).contains(&since) {
+            return Ok(());
+        }
+        self.looked_at = now;
+        for space in self.context.tenants().list() {
+            let rules = self.rules.get(&space.number).into_iter().flatten();
+            let named: Vec<Box<str>> = rules.filter(|rule| rule.has_windows()).map(|rule| rule.name().into()).collect();
+            named.iter().try_for_each(|name| self.look(&space, name))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the past holds what is looked at; whether it does.
+    fn wait_for_history(&self, lsn: u64) -> Result<bool, Error> {
+        while !self.history.has_reached(lsn)? {
+            if self.stop.load(Ordering::Acquire) {
+                return Ok(false);
+            }
+            std::thread::sleep(HISTORY_LOOK);
+        }
+        Ok(true)
+    }
+
     fn step(&mut self, cursor: u64) -> Result<(), Error> {
         let records = match self.context.journal().read(cursor + 1, BATCH_RECORDS)? {
             Read::Records(records) => records,
@@ -121,6 +173,10 @@ impl Follower {
                 RecordKind::Definition => self.define(published)?,
                 RecordKind::Past | RecordKind::Also | RecordKind::Note => {}
             }
+        }
+        // What it may have left is looked at again by the next process.
+        if self.stop.load(Ordering::Acquire) {
+            return Ok(());
         }
         match records.last() {
             Some(last) => self.advance(last.lsn),
@@ -190,6 +246,10 @@ impl Follower {
         let rules = self.rules.get(&space.number).into_iter().flatten();
         let Some(rule) = rules.into_iter().find(|rule| rule.name() == id) else { return Ok(()) };
         let Some(permit) = self.permit(space, rule) else { return Ok(()) };
+        if rule.has_windows() && !self.wait_for_history(self.context.journal().durable())? {
+            return Ok(());
+        }
+        let at = self.context.clock().now();
         let types = Some(TypeExpr::Type(rule.watch.clone()));
         let query =
             Query { selectors: vec![EntitySelector { types, ..EntitySelector::default() }], ..Query::default() };
@@ -198,7 +258,7 @@ impl Follower {
             let (entities, next) = self.context.query_after(&permit, &query, number, LOOK_ENTITIES)?;
             for entity in entities.iter().filter(|entity| rule.watches(entity)) {
                 let seq = space.index.read().seq_of(entity.id.as_str());
-                self.hold_one(space, rule, &permit, entity, seq)?;
+                self.hold_one(space, rule, &permit, entity, &Occasion { seq, at, is_look: true })?;
             }
             after = next;
         }
@@ -226,7 +286,11 @@ impl Follower {
             }
             // It knows what its owner may see, and no more.
             let Some(seen) = permit.read().seen(&entity) else { continue };
-            self.hold_one(&space, rule, &permit, &seen, record.seq)?;
+            if rule.has_windows() && !self.wait_for_history(published.lsn)? {
+                return Ok(());
+            }
+            let occasion = Occasion { seq: record.seq, at: record.time, is_look: false };
+            self.hold_one(&space, rule, &permit, &seen, &occasion)?;
         }
         Ok(())
     }
@@ -249,11 +313,13 @@ impl Follower {
         rule: &Rule,
         permit: &Permit,
         entity: &Entity,
-        seq: u64,
+        occasion: &Occasion,
     ) -> Result<(), Error> {
         metrics::counter!("renkei_rule_evaluations_total").increment(1);
+        let Occasion { seq, at, is_look } = *occasion;
         let has_begun = self.desk.has_begun(space.number, rule.name(), &entity.id, seq);
-        let finding = match rule.find(entity, has_begun) {
+        let seen = Seen { context: &self.context, history: &self.history, space, permit };
+        let finding = match rule.find(entity, has_begun, &Moment { at, past: &seen }) {
             Ok(finding) => finding,
             Err(why) => {
                 self.note(space.number, rule.name(), Some(why));
@@ -263,7 +329,7 @@ impl Follower {
         self.note(space.number, rule.name(), None);
         match finding {
             Finding::Begins => {
-                let proposal = rule.proposal(entity, seq, self.context.clock().now());
+                let proposal = rule.proposal(entity, seq, self.context.clock().now(), is_look.then_some(at));
                 self.taken(space, rule, self.desk.suggest(permit, &proposal))
             }
             Finding::Ends => self.taken(space, rule, self.desk.end(permit, rule.name(), &entity.id, seq)),

@@ -5,8 +5,11 @@
 
 pub mod condition;
 mod follow;
+mod past;
 mod patterns;
+pub mod replay;
 pub mod rule;
+pub mod window;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use city_context::Context;
+use city_history::History;
 use city_model::{EntityId, Permit, PermitSource, Proposal};
 use parking_lot::Mutex;
 
@@ -33,6 +37,10 @@ pub enum Error {
     Rule(#[from] Wrong),
     #[error("INS-006 A proposal could not be handed over: {0}")]
     Desk(String),
+    #[error("INS-007 The past could not be read: {0}")]
+    History(#[from] city_history::Error),
+    #[error("INS-008 The rule cannot be evaluated: {0}")]
+    Evaluation(String),
 }
 
 /// Where proposals go to.
@@ -65,6 +73,7 @@ type Failures = Arc<Mutex<HashMap<(u32, Box<str>), Box<str>>>>;
 /// Follows and proposes until it is dropped.
 pub struct Insight {
     context: Arc<Context>,
+    history: Arc<History>,
     cursor: Arc<AtomicU64>,
     failures: Failures,
     stop: Arc<AtomicBool>,
@@ -72,11 +81,17 @@ pub struct Insight {
 }
 
 impl Insight {
-    pub fn start(context: Arc<Context>, permits: Arc<dyn PermitSource>, desk: Arc<dyn Desk>) -> Result<Self, Error> {
+    pub fn start(
+        context: Arc<Context>,
+        history: Arc<History>,
+        permits: Arc<dyn PermitSource>,
+        desk: Arc<dyn Desk>,
+    ) -> Result<Self, Error> {
         let (cursor, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let failures = Failures::default();
         let follower = follow::Follower::open(
             Arc::clone(&context),
+            Arc::clone(&history),
             permits,
             desk,
             Arc::clone(&cursor),
@@ -85,13 +100,18 @@ impl Insight {
         )?;
         let thread =
             std::thread::Builder::new().name("rules".to_owned()).spawn(|| follower.run()).map_err(Error::Thread)?;
-        Ok(Self { context, cursor, failures, stop, thread: Some(thread) })
+        Ok(Self { context, history, cursor, failures, stop, thread: Some(thread) })
     }
 
     /// How many records the rules have not seen yet.
     #[must_use]
     pub fn behind(&self) -> u64 {
         self.context.journal().durable().saturating_sub(self.cursor.load(Ordering::Acquire))
+    }
+
+    /// What a rule would have suggested in a span of the past, as far as the permit shows that.
+    pub fn replay(&self, permit: &Permit, rule: &Rule, span: &replay::Span) -> Result<replay::Replayed, Error> {
+        replay::replay(&self.context, &self.history, permit, rule, span)
     }
 
     /// Why a rule says nothing, if so.

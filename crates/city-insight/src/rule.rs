@@ -13,6 +13,7 @@ use city_ngsi_ld::plain;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::{Condition, Holds, Names, asks_for, value_of};
+use crate::window::Moment;
 
 /// Longest text of a rule, in bytes.
 pub const RULE_BYTES_MAX: usize = 64 * 1024;
@@ -88,6 +89,13 @@ pub struct StoredRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<Box<str>>,
     pub created_at_micros: i64,
+    /// Counts the changes of the rule of this name; suggestions say which one raised them.
+    #[serde(default = "first")]
+    pub version: u32,
+}
+
+fn first() -> u32 {
+    1
 }
 
 /// What stands for a name.
@@ -145,7 +153,8 @@ impl RuleText {
         self.suggest.steps.iter().for_each(|step| learn(&step.set, Asked::Attribute));
         self.suggest.measure.iter().for_each(|measure| learn(&measure.attribute, Asked::Attribute));
         let (who, purpose) = (owner.who, owner.purpose);
-        let stored = StoredRule { text: self, names, who, purpose, created_at_micros: now.as_micros() };
+        let stored =
+            StoredRule { text: self, names, who, purpose, created_at_micros: now.as_micros(), version: first() };
         Rule::of(stored.clone())?;
         Ok(stored)
     }
@@ -242,22 +251,39 @@ impl Rule {
         conditions.into_iter().any(|condition| condition.names().values().any(|own| own == name))
     }
 
+    /// Whether time alone may begin or end it.
+    #[must_use]
+    pub fn has_windows(&self) -> bool {
+        std::iter::once(&self.when).chain(&self.until).any(Condition::has_windows)
+    }
+
+    /// All attributes whose values it looks at or tells of.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<Name> {
+        let conditions = std::iter::once(&self.when).chain(&self.until);
+        let mut names: Vec<Name> = conditions.flat_map(|condition| condition.names().values().cloned()).collect();
+        names.extend(self.tells());
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// How it stands with an entity, given whether it has begun there.
-    pub fn find(&self, entity: &Entity, has_begun: bool) -> Result<Finding, String> {
+    pub fn find(&self, entity: &Entity, has_begun: bool, moment: &Moment<'_>) -> Result<Finding, String> {
         if !has_begun {
-            let begins = self.when.holds(entity)? == Holds::Yes;
+            let begins = self.when.holds(entity, moment)? == Holds::Yes;
             return Ok(if begins { Finding::Begins } else { Finding::Neither });
         }
         let ends = match &self.until {
-            Some(until) => until.holds(entity)? == Holds::Yes,
-            None => self.when.holds(entity)? == Holds::No,
+            Some(until) => until.holds(entity, moment)? == Holds::Yes,
+            None => self.when.holds(entity, moment)? == Holds::No,
         };
         Ok(if ends { Finding::Ends } else { Finding::Neither })
     }
 
     /// What it proposes for an entity, at one of its changes.
     #[must_use]
-    pub fn proposal(&self, entity: &Entity, seq: u64, now: Time) -> Proposal {
+    pub fn proposal(&self, entity: &Entity, seq: u64, now: Time, looked_at: Option<Time>) -> Proposal {
         let suggest = &self.stored.text.suggest;
         let fill = |text: &str| self.fill(text, entity).into_boxed_str();
         let evidence = self.when.names().values().filter_map(|name| evidence(entity, name)).collect();
@@ -268,8 +294,10 @@ impl Rule {
         });
         Proposal {
             rule: self.name().into(),
+            version: self.stored.version,
             about: entity.id.clone(),
             seq,
+            looked_at,
             what: fill(&suggest.what),
             why: fill(&suggest.why),
             steps: self.steps.clone(),

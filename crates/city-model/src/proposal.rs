@@ -13,10 +13,14 @@ pub const STEPS_MAX: usize = 32;
 pub struct Proposal {
     /// The rule that proposes it.
     pub rule: Box<str>,
+    /// Which of its changes, as it was then.
+    pub version: u32,
     /// The entity whose change gave rise to it.
     pub about: EntityId,
-    /// That change; the same one proposes once.
+    /// That change; the same one proposes once,
     pub seq: u64,
+    /// unless it was a look at the clock that found it, at this time.
+    pub looked_at: Option<Time>,
     pub what: Box<str>,
     pub why: Box<str>,
     pub steps: Vec<Step>,

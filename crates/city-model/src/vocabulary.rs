@@ -18,7 +18,7 @@ pub const EFFECT: &str = "Effect";
 pub const TYPES: [&str; 5] = [SUGGESTION, DECISION, COMMAND, ACKNOWLEDGEMENT, EFFECT];
 
 /// What their attributes are called.
-pub const ATTRIBUTES: [&str; 44] = [
+pub const ATTRIBUTES: [&str; 45] = [
     "about",
     "acknowledges",
     "actuator",
@@ -55,6 +55,7 @@ pub const ATTRIBUTES: [&str; 44] = [
     "reason",
     "resultsFrom",
     "rule",
+    "ruleVersion",
     "sentAt",
     "status",
     "target",

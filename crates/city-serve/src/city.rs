@@ -49,7 +49,11 @@ pub struct City {
 
 /// One definition after the other is learnt, so that what was changed last counts.
 #[derive(Debug, Default)]
-pub struct Learning(Mutex<()>);
+pub struct Learning {
+    order: Mutex<()>,
+    /// The same for changes of rules, which count them.
+    pub rules: tokio::sync::Mutex<()>,
+}
 
 /// Long reads at the same time, at most: twice the cores. The others wait without a thread of their own.
 #[derive(Debug)]
@@ -112,7 +116,7 @@ impl City {
 
     /// Takes in a definition that says who may, as it stands now in the context.
     pub fn learn(&self, permit: &Permit, kind: DefinitionKind, id: &str) -> Result<(), Problem> {
-        let _in_order = self.learning.0.lock();
+        let _in_order = self.learning.order.lock();
         // Whatever became of the permit meanwhile: what is durable must be known.
         let space = self.context.tenants().find(permit.tenant());
         let body = space.and_then(|space| space.definitions.read().get(&(kind, Box::from(id))).cloned());

@@ -11,7 +11,7 @@ use city_action::control::actuator::Actuator;
 use city_action::control::{self, Asked, Outcome, Verdict, command, suggestion};
 use city_context::definitions_of;
 use city_model::proposal::Step;
-use city_model::{Change, Definition, DefinitionKind, EntityId, Name, Permit, Rejected, Time};
+use city_model::{Change, Definition, DefinitionKind, EntityId, Name, Permit, Rejected};
 use city_ngsi_ld::{TermMap, plain};
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -25,6 +25,10 @@ use crate::media::{MediaType, content_type};
 use crate::ngsi_ld::reading;
 use crate::parameters::{NoParameters, Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
+
+mod rules;
+
+use rules::{add_rule, list_rules, remove_rule, test_rule};
 
 /// Suggestions or commands in one list, unless it is said otherwise, and at most.
 const LIST: usize = 100;
@@ -63,6 +67,7 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
         Operation::new(door, ours, "add_rule", Method::POST, rules, operate, add_rule),
         Operation::new(door, ours, "list_rules", Method::GET, rules, operate, list_rules),
         Operation::new(door, ours, "remove_rule", Method::DELETE, rule, operate, remove_rule),
+        Operation::new(door, ours, "test_rule", Method::POST, "/ops/v1/rules/test", operate, test_rule),
         Operation::new(door, ours, "add_actuator", Method::POST, actuators, administer, add_actuator),
         Operation::new(door, ours, "list_actuators", Method::GET, actuators, administer, list_actuators),
         Operation::new(door, ours, "remove_actuator", Method::DELETE, actuator, administer, remove_actuator),
@@ -96,6 +101,10 @@ impl From<city_insight::Error> for Problem {
         match error {
             city_insight::Error::Rule(wrong) => Self::new(Kind::BadRequestData, "INS-005", wrong.to_string()),
             city_insight::Error::Context(error) => error.into(),
+            city_insight::Error::History(error) => error.into(),
+            city_insight::Error::Evaluation(why) => {
+                Self::new(Kind::BadRequestData, "INS-008", format!("The rule cannot be evaluated: {why}"))
+            }
             error => Self::internal("INS-001", &error),
         }
     }
@@ -324,58 +333,6 @@ async fn define(city: &City, permit: &Permit, change: Change) -> Result<(), Prob
         result?;
     }
     Ok(())
-}
-
-async fn add_rule(
-    State(city): State<Arc<City>>,
-    caller: Caller,
-    _: NoParameters,
-    WholeBody(bytes): WholeBody,
-) -> Result<Response, Problem> {
-    let (permit, terms) = reading(&city, &caller).await?;
-    content_type(&caller.headers, &[MediaType::Json])?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| Problem::new(Kind::BadRequestData, "NLD-002", "The rule is not UTF-8."))?;
-    let read = city_insight::rule::read_json(text).map_err(city_insight::Error::from)?;
-    let stored =
-        read.complete(&|term, _| terms.expand(term), permit.owner(), city.now()).map_err(city_insight::Error::from)?;
-    let id: Box<str> = stored.text.name.clone();
-    let body = serde_json::to_vec(&stored).map_err(|error| Problem::internal("INS-004", &error))?;
-    let known = city.context.find_definition(&permit, DefinitionKind::Rule, &id)?.is_some();
-    let definition = Definition { kind: DefinitionKind::Rule, id, body: body.into(), create: !known };
-    define(&city, &permit, Change::Define(definition)).await?;
-    let tenant = city.context.tenant(&permit)?.number;
-    let status = if known { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(shown_rule(&city, tenant, stored)?)).into_response())
-}
-
-fn shown_rule(city: &City, tenant: u32, stored: city_insight::StoredRule) -> Result<Value, Problem> {
-    let rule = city_insight::Rule::of(stored).map_err(city_insight::Error::from)?;
-    let text = &rule.stored.text;
-    Ok(json!({
-        "id": rule.name(), "name": rule.name(), "watches": text.watch, "when": text.when, "until": text.until,
-        "says": rule.explained(), "suggests": text.suggest, "owner": rule.stored.who,
-        "createdAt": Time::from_micros(rule.stored.created_at_micros).to_string(),
-        "failure": city.insight.failure(tenant, rule.name()),
-    }))
-}
-
-async fn list_rules(State(city): State<Arc<City>>, caller: Caller, _: NoParameters) -> Result<Json<Value>, Problem> {
-    let tenant = city.context.tenant(&caller.permit)?.number;
-    let rules = city.context.list_definitions(&caller.permit, DefinitionKind::Rule)?;
-    let rules = rules.into_iter().map(|(_, body)| shown_rule(&city, tenant, city_insight::parse_stored(&body)?));
-    Ok(Json(json!({"rules": rules.collect::<Result<Vec<Value>, Problem>>()?})))
-}
-
-async fn remove_rule(
-    State(city): State<Arc<City>>,
-    caller: Caller,
-    path: PathParameters,
-    _: NoParameters,
-) -> Result<StatusCode, Problem> {
-    let id = path.get("ruleId")?.into();
-    define(&city, &caller.permit, Change::Undefine { kind: DefinitionKind::Rule, id }).await?;
-    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn add_actuator(

@@ -87,7 +87,8 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let action = Action::start(Arc::clone(&context), Arc::clone(&contexts), outbound.clone(), Arc::clone(&permits))?;
     let hand = Hand::take().context("This process has opened a city before")?;
     let control = Control::start(Arc::clone(&context), outbound.clone(), Arc::clone(&permits), hand)?;
-    let insight = Insight::start(Arc::clone(&context), permits, Arc::new(OnDesk(Arc::clone(&control))))?;
+    let insight =
+        Insight::start(Arc::clone(&context), Arc::clone(&history), permits, Arc::new(OnDesk(Arc::clone(&control))))?;
     let resolver = Resolver { contexts: Arc::clone(&contexts), outbound: outbound.clone() };
     let asked = Arc::clone(&trust) as Arc<dyn PermitSource>;
     let sources = Sources::start(Arc::clone(&context), asked, Arc::new(resolver), outbound.clone());

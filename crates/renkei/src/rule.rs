@@ -1,9 +1,9 @@
 //! `renkei rule`: what is suggested when.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::cli::ServerOptions;
@@ -12,6 +12,7 @@ use crate::subscriptions::text;
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
+  renkei rule test flood-underpass.yaml --since 2026-06-01T00:00:00+09:00
   renkei rule add flood-underpass.yaml
   renkei rule list
   renkei rule remove flood-underpass
@@ -43,6 +44,19 @@ pub enum Command {
         #[command(flatten)]
         server: ServerOptions,
     },
+    /// What a rule would have suggested since a time; nothing is written, and nobody is told
+    Test {
+        /// The rule, in YAML or JSON
+        file: PathBuf,
+        /// From this time on
+        #[arg(long, value_name = "TIME")]
+        since: String,
+        /// Up to this time; without it, up to now
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        #[command(flatten)]
+        server: ServerOptions,
+    },
     /// All rules, each with what it says in a sentence
     List {
         #[command(flatten)]
@@ -59,11 +73,13 @@ pub enum Command {
 pub fn run(options: &Options) -> Result<Outcome> {
     match &options.command {
         Command::Add { file, server } => {
-            let text =
-                std::fs::read_to_string(file).with_context(|| format!("The rule {} cannot be read", file.display()))?;
-            let rule = city_insight::rule::read(&text).with_context(|| format!("{} is no rule", file.display()))?;
-            let added = Client::new(server)?.post_json("/ops/v1/rules", &serde_json::to_value(&rule)?)?;
+            let added = Client::new(server)?.post_json("/ops/v1/rules", &read(file)?)?;
             show(server, &added, &[&added]);
+        }
+        Command::Test { file, since, until, server } => {
+            let asked = json!({"rule": read(file)?, "since": since, "until": until});
+            let found = Client::new(server)?.post_json("/ops/v1/rules/test", &asked)?;
+            if server.json { println!("{found}") } else { show_test(&found) }
         }
         Command::List { server } => {
             let found = Client::new(server)?.get_json("/ops/v1/rules")?;
@@ -78,6 +94,34 @@ pub fn run(options: &Options) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Ok)
+}
+
+/// A rule as a person writes it.
+fn read(file: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("The rule {} cannot be read", file.display()))?;
+    let rule = city_insight::rule::read(&text).with_context(|| format!("{} is no rule", file.display()))?;
+    Ok(serde_json::to_value(&rule)?)
+}
+
+fn show_test(found: &Value) {
+    println!("{}", text(&found["says"]));
+    let list = found["suggestions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for one in list {
+        let ended = one["endedAt"].as_str().map_or("goes on".to_owned(), |at| format!("ends {at}"));
+        println!(
+            "{}  {}  {ended}\n  {}\n  {}",
+            text(&one["at"]),
+            text(&one["about"]),
+            text(&one["what"]),
+            text(&one["why"])
+        );
+    }
+    let (entities, looks) = (&found["entities"], &found["evaluations"]);
+    let (since, until) = (text(&found["since"]), text(&found["until"]));
+    println!("{} suggestions of {entities} entities in {looks} looks, from {since} to {until}", list.len());
+    if found["cut"] == true {
+        println!("! there is more than one test looks at: ask for a shorter time, or name the entities (ids)");
+    }
 }
 
 fn show(server: &ServerOptions, answer: &Value, rules: &[&Value]) {

@@ -214,7 +214,7 @@ impl Control {
             tracing::warn!(rule = %proposal.rule, "{SUGGESTIONS_OPEN_MAX} suggestions wait already; this one is not made");
             return Ok(false);
         }
-        let number = Number::of(space.name.as_str(), &proposal.rule, proposal.about.as_str(), proposal.seq);
+        let number = Number::of(space.name.as_str(), proposal);
         let id = number.suggestion();
         // Told twice, as after a crash: it stands as it stands.
         if self.known(&space, &id)?.is_some() {

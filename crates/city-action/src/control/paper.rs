@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use city_model::query::core_names::LOCATION;
 use city_model::vocabulary::{self, ID_PREFIX};
-use city_model::{Attribute, Change, Entity, EntityId, Geometry, Instance, Kind, Name, Time, Value};
+use city_model::{Attribute, Change, Entity, EntityId, Geometry, Instance, Kind, Name, Proposal, Time, Value};
 
 /// Writes one paper, or changes to one.
 pub struct Draft(Entity);
@@ -146,9 +146,18 @@ pub struct Number(Box<str>);
 impl Number {
     /// The same cause in the same tenant has the same number, however often it is told.
     #[must_use]
-    pub fn of(tenant: &str, rule: &str, about: &str, seq: u64) -> Self {
+    pub fn of(tenant: &str, proposal: &Proposal) -> Self {
+        let Proposal { rule, version, about, seq, looked_at, .. } = proposal;
+        let about = about.as_str();
         // Length before text, so that no two of them read the same.
-        let name = format!("{}:{tenant}{}:{rule}{}:{about}{seq}", tenant.len(), rule.len(), about.len());
+        let mut name = format!("{}:{tenant}{}:{rule}{}:{about}{seq}", tenant.len(), rule.len(), about.len());
+        // The same change may give rise to another suggestion once the rule is another.
+        if *version > 1 {
+            name.push_str(&format!(":{version}"));
+        }
+        if let Some(at) = looked_at {
+            name.push_str(&format!("@{}", at.as_micros()));
+        }
         Self(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string().into())
     }
 
@@ -204,9 +213,33 @@ mod tests {
 
     #[test]
     fn what_stands_below_a_suggestion_is_found_by_its_number() {
-        let number = Number::of("default", "flood", "urn:x:1", 7);
-        assert_eq!(number, Number::of("default", "flood", "urn:x:1", 7));
-        assert_ne!(number, Number::of("default", "floodurn:x:1", "", 7));
+        let proposal = |rule: &str, version: u32, about: &str, looked_at: Option<i64>| Proposal {
+            rule: rule.into(),
+            version,
+            about: EntityId::from_stored(about.into()),
+            seq: 7,
+            looked_at: looked_at.map(Time::from_micros),
+            what: "x".into(),
+            why: "x".into(),
+            steps: Vec::new(),
+            evidence: Vec::new(),
+            tells: Vec::new(),
+            expects: None,
+            alternatives: Vec::new(),
+            deadline: Time::UNSET,
+            location: None,
+            measures: None,
+        };
+        let of = |proposal: Proposal| Number::of("default", &proposal);
+        let number = of(proposal("flood", 1, "urn:x:1", None));
+        assert_eq!(number, of(proposal("flood", 1, "urn:x:1", None)));
+        for other in [
+            proposal("floodurn:x:1", 1, "", None),
+            proposal("flood", 2, "urn:x:1", None),
+            proposal("flood", 1, "urn:x:1", Some(2)),
+        ] {
+            assert_ne!(number, of(other));
+        }
         for id in
             [number.suggestion(), number.decision(1), number.command(3), number.acknowledgement(3, 1), number.effect()]
         {

@@ -50,6 +50,7 @@ pub struct Suggestion {
     pub what: Box<str>,
     pub why: Box<str>,
     pub rule: Box<str>,
+    pub rule_version: u32,
     pub about: EntityId,
     pub steps: Vec<Step>,
     pub evidence: Value,
@@ -84,6 +85,7 @@ pub fn raised(proposal: &Proposal, number: &Number, owner: &Owner, now: Time, ap
         .text("what", &proposal.what)
         .text("why", &proposal.why)
         .text("rule", &proposal.rule)
+        .number("ruleVersion", proposal.version)
         .link("about", &proposal.about)
         .json("proposes", Value::List(proposal.steps.iter().map(step_value).collect()))
         .json("evidence", Value::List(proposal.evidence.iter().map(evidence_value).collect()))
@@ -118,6 +120,7 @@ impl Suggestion {
             what: paper.text("what")?.into(),
             why: paper.text("why")?.into(),
             rule: paper.text("rule")?.into(),
+            rule_version: count("ruleVersion").unwrap_or(1),
             about: EntityId::parse(paper.text("about")?).ok()?,
             steps: steps_of(paper.value("proposes")?)?,
             evidence: paper.value("evidence").cloned().unwrap_or_default(),
@@ -145,7 +148,7 @@ impl Suggestion {
     pub fn shown(&self, shorten: &dyn Fn(&Name) -> String) -> serde_json::Value {
         let mut shown = json!({
             "id": self.id.as_str(), "status": self.status.as_str(), "what": self.what, "why": self.why,
-            "rule": self.rule, "about": self.about.as_str(),
+            "rule": self.rule, "ruleVersion": self.rule_version, "about": self.about.as_str(),
             "proposes": self.steps.iter().map(|step| shown_step(step, shorten)).collect::<Vec<_>>(),
             "evidence": plain::of(&self.evidence), "alternatives": plain::of(&self.alternatives),
             "holds": self.holds, "raisedAt": self.raised_at.to_string(), "deadline": self.deadline.to_string(),

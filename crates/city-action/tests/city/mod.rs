@@ -86,10 +86,14 @@ impl Release for Everybody {
 }
 
 pub fn permit() -> Permit {
+    permit_in(&TenantName::default_tenant())
+}
+
+pub fn permit_in(tenant: &TenantName) -> Permit {
     // The process makes its mint once; all tests of it share the one.
     static MINT: OnceLock<Mint> = OnceLock::new();
     MINT.get_or_init(|| Mint::take().unwrap()).issue(Grant {
-        tenant: TenantName::default_tenant(),
+        tenant: tenant.clone(),
         who: "test".into(),
         purpose: None,
         powers: Arc::new(Powers::all()),
@@ -100,9 +104,13 @@ pub fn permit() -> Permit {
 
 impl City {
     pub fn apply(&self, change: Change) {
+        self.apply_in(&TenantName::default_tenant(), change);
+    }
+
+    pub fn apply_in(&self, tenant: &TenantName, change: Change) {
         self.clock.advance_micros(1_000);
         let cause = Cause { request: u128::from(self.context.journal().durable()), origin: "test".into(), depth: 0 };
-        for result in self.context.apply_blocking(&permit(), vec![change], cause, Vec::new()).unwrap() {
+        for result in self.context.apply_blocking(&permit_in(tenant), vec![change], cause, Vec::new()).unwrap() {
             result.unwrap();
         }
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use city_model::{DefinitionKind, Entity};
 use city_store::frame::{FRAME_BYTES_MAX, RECORD_HEADER_BYTES};
-use city_store::{Published, Record, ViewBatch};
+use city_store::persons::Person;
+use city_store::{KeyNo, Published, Record, ViewBatch};
 
 use super::{Move, Position, StagedEntity, TenantOrder};
 use crate::project::project;
@@ -79,16 +80,12 @@ impl Mark {
         batch.encoded.truncate(self.records);
         batch.bytes = self.bytes;
         batch.writes.truncate(self.writes);
-        for undone in batch.moves.drain(self.moves..) {
-            // Nobody was erased, so the key is still its person's.
-            if let Move::Doom { tenant, person, key } = undone {
-                tenant.terms.keys().learn(person, key);
-            }
-        }
+        batch.moves.truncate(self.moves);
         order.staged = self.staged;
         let undo = std::mem::take(&mut order.undo);
         put_back(&mut order.entities, undo.entities);
         put_back(&mut order.definitions, undo.definitions);
+        undo.parted.into_iter().for_each(|(person, key)| order.space.terms.keys().learn(person, key));
     }
 }
 
@@ -99,12 +96,21 @@ type DefinitionKey = (DefinitionKind, Box<str>);
 pub struct Undo {
     entities: Vec<(Arc<str>, Option<StagedEntity>)>,
     definitions: Vec<(DefinitionKey, Option<Option<Arc<[u8]>>>)>,
+    /// Persons that were parted from their keys.
+    parted: Vec<(Person, KeyNo)>,
 }
 
 impl TenantOrder {
     pub(super) fn stage_entity(&mut self, id: Arc<str>, staged: StagedEntity) {
         let before = self.entities.insert(Arc::clone(&id), staged);
         self.undo.entities.push((id, before));
+    }
+
+    /// The person has no key from here on; the one that they had.
+    pub(super) fn part(&mut self, person: Person) -> Option<KeyNo> {
+        let key = self.space.terms.keys().part(person)?;
+        self.undo.parted.push((person, key));
+        Some(key)
     }
 
     pub(super) fn stage_definition(&mut self, key: DefinitionKey, body: Option<Arc<[u8]>>) {

@@ -6,6 +6,7 @@ use city_store::codec::{Writer, class_number, write_instance, write_sealed};
 use city_store::record::{RecordKind, Touched, Transition};
 
 use super::{Move, StageError, Staging};
+use crate::commandable::may_be_written;
 use crate::evaluate::TouchedInstance;
 use crate::{Error, persons};
 
@@ -53,6 +54,7 @@ impl Staging<'_> {
     /// Takes away what is personal of an entity, and from then on nobody has its key.
     pub(super) fn erase(&mut self, id: EntityId, index: u32) -> Result<Applied, StageError> {
         let Some(found) = self.find(&id)? else { return Err(Rejected::EntityNotFound(id).into()) };
+        may_be_written([found.image.as_deref(), None])?;
         let personal = self.classes.iter().filter(|(_, class)| **class == DataClass::Personal);
         let personal = personal.map(|(name, _)| name.clone()).filter(|name| self.order.space.knows(name));
         let personal: Vec<Name> = personal.collect();
@@ -65,9 +67,9 @@ impl Staging<'_> {
         let (what, subject) = ("person.erased".into(), id.as_str().into());
         record.note = Some(Note { what, subject, details: Box::default() });
         let person = (self.order.space.number, found.number);
-        if let Some(key) = self.order.space.terms.keys().part(person) {
+        if let Some(key) = self.order.part(person) {
             record.also = persons::destroyed(person, key).into();
-            self.batch.moves.push(Move::Doom { tenant: self.order.space.clone(), person, key });
+            self.batch.moves.push(Move::Doom { tenant: self.order.space.clone(), key });
         }
         let seq = Some(record.seq);
         self.push(record, None);
