@@ -100,6 +100,7 @@ pub(crate) async fn doctor(
             Ok(json!({"tenant": space.name.as_str(), "entities": entities, "types": types}))
         })
         .collect::<Result<_, Problem>>()?;
+    sources(&city, &permit, &mut findings)?;
     let subscriptions = failing_subscriptions(&city, &permit)?;
     let bounds = city.history.bounds();
     Ok(Json(json!({
@@ -113,6 +114,32 @@ pub(crate) async fn doctor(
         "history": {"keptFrom": since(bounds.kept_from), "exactFrom": since(bounds.exact_from)},
         "failingSubscriptions": subscriptions,
     })))
+}
+
+/// Sources that are silent, bring nothing, or bring what cannot be used.
+fn sources(city: &City, permit: &Permit, findings: &mut Findings) -> Result<(), Problem> {
+    let tenant = permit.tenant();
+    for (name, _) in city.context.list_definitions(permit, DefinitionKind::Source)? {
+        let status = city.sources.status(tenant, &name)?;
+        let looked = city.sources.look(tenant, &name, |source| {
+            let since = Time::from_micros(source.stored.created_at_micros);
+            !source.stored.paused && status.is_silent(source.expect_seconds, since, city.now())
+        });
+        let thing = format!("source {name}");
+        if looked? {
+            let last = status.last_at_micros.map_or("ever".to_owned(), |at| format!("since {}", Time::from_micros(at)));
+            let advice = "Look at the device or the feed, and at what is between: renkei source show.";
+            findings.alarm(&thing, format!("Nothing has come {last}, which is longer than it may be silent."), advice);
+        }
+        if let Some(why) = city.sources.failing(tenant, &name) {
+            findings.notice(&thing, format!("It cannot be fetched: {why}"), "It is asked again, less and less often.");
+        }
+        if status.kept > 0 {
+            let advice = "renkei rejects list says why; mend the message or the source, and replay it.";
+            findings.notice(&thing, format!("{} messages could not be used whole.", status.kept), advice);
+        }
+    }
+    Ok(())
 }
 
 /// A bound of the past; null is for ever.
