@@ -1,4 +1,5 @@
 //! What is kept of a source's messages stays within its bounds, and its counts are what is there.
+#![allow(clippy::unwrap_used, reason = "a failed test may say so by a panic")]
 
 use city_ingest::source::book::{self, Entry, MESSAGES_KEPT, REJECTS_KEPT, Status};
 use city_store::record::AlsoWrite;
