@@ -23,6 +23,8 @@ has npm || packages="$packages npm"
 if [ "$wanted" = test ]; then
     has python3 || packages="$packages python3"
     has openssl || packages="$packages openssl"
+    # Messages are published and heard with clients that are not ours.
+    has mosquitto_pub || packages="$packages mosquitto-clients"
     # The console is looked at in a real browser.
     has chromium || packages="$packages chromium"
 fi

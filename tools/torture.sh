@@ -20,7 +20,7 @@ for one in $steps; do
     case $one in
     kills)
         $step "$kills kills at random moments" env RENKEI_KILLS="$kills" \
-            cargo test --profile ci --locked --workspace --test kill -- --nocapture
+            cargo test --profile ci --locked --workspace --test kill --test mqtt_kill -- --nocapture
         ;;
     loop)
         $step "$loop_kills kills at each step of the loop" env RENKEI_LOOP_KILLS="$loop_kills" \

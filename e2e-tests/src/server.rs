@@ -199,6 +199,18 @@ impl Server {
         self.child.id()
     }
 
+    /// Where it listens for MQTT.
+    ///
+    /// # Panics
+    ///
+    /// When it was not asked to.
+    #[must_use]
+    pub fn mqtt(&self) -> String {
+        let out = self.out();
+        let line = out.lines().find_map(|line| line.strip_prefix("mqtt ")).expect("it said where");
+        line.split_once("://").expect("an address").1.to_owned()
+    }
+
     /// What it printed so far.
     #[must_use]
     pub fn out(&self) -> String {

@@ -145,6 +145,13 @@ fn a_reader_of_suggestions_sees_no_value_that_is_hidden_from_them_elsewhere() {
     set_up(&operator, &actuator(&target.url()), "PT30M");
     policy(&operator, "role approver may not read waterLevel, location of WaterObserved");
     let reader = server.client().token(&token(&operator, "approver"));
+    let told = Receiver::start();
+    for kind in ["Suggestion", "Effect"] {
+        let endpoint = json!({"uri": told.url(), "accept": "application/json"});
+        let entities = json!([{"type": format!("urn:renkei:v1:{kind}")}]);
+        let asked = json!({"type": "Subscription", "entities": entities, "notification": {"endpoint": endpoint}});
+        is(reader.post(SUBSCRIPTIONS, &asked), 201);
+    }
     read(&operator, 2.314);
     let id = approved(&operator);
     command_is(&operator, &id, "acknowledged");
@@ -169,6 +176,12 @@ fn a_reader_of_suggestions_sees_no_value_that_is_hidden_from_them_elsewhere() {
         let answer = reader.get(&path).expect(200).text();
         assert!(!answer.contains("2.314") && !answer.contains("139.7"), "{path}: {answer}");
     }
+    let effect = seen["effects"][0]["id"].as_str().unwrap();
+    let all = eventually("it is told of the effect", || {
+        let all: String = told.all().iter().map(|one| one.body.to_string()).collect();
+        all.contains(effect).then_some(all)
+    });
+    assert!(all.contains(&id) && !all.contains("2.314") && !all.contains("139.7"), "{all}");
 }
 
 #[test]

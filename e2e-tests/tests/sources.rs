@@ -397,3 +397,23 @@ map:
     assert_eq!(values, filled, "each reading is in the past, and a blank is a gap");
     server.stop();
 }
+
+#[test]
+fn a_source_that_falls_silent_is_an_alarm_of_the_doctor_and_its_rejects_are_a_notice() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let client = server.client();
+    let _ = add(&client, &GAUGES.replace("PT1H", "PT2S")).expect(201);
+    assert_eq!(push(&client, "gauges", r#"{"id": "7", "at": "never", "level_cm": 1}"#).status, 422);
+    let findings = |level: &str| {
+        let report = client.get("/ops/v1/doctor").json_of(200);
+        let list = report["findings"].as_array().unwrap().clone();
+        list.into_iter().find(|one| one["thing"] == "source gauges" && one["level"] == level)
+    };
+    assert!(findings("notice").unwrap()["what"].as_str().unwrap().contains("1 messages"));
+    assert_eq!(findings("alarm"), None);
+    eventually("it is missed", || findings("alarm"));
+    let _ = client.request("POST", &format!("{SOURCES}/gauges/pause")).answer().expect(204);
+    assert_eq!(findings("alarm"), None, "a paused one is not missed");
+    server.stop();
+}

@@ -122,3 +122,27 @@ fn nobody_listens_beyond_the_machine_in_the_clear_by_accident() {
     let refused = try_start(&["--auth", "on", "--tls-cert", file, "--tls-key", file]).err().unwrap();
     assert!(refused.err.contains("SRV-016"), "{refused:?}");
 }
+
+#[test]
+fn mqtt_speaks_tls_alone_with_the_same_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path(), "server", "4711");
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let data = folder.path().join("city");
+    let (cert, key) = (path("server.pem"), path("server.key"));
+    let further = ["--auth", "on", "--tls-cert", &cert, "--tls-key", &key, "--mqtt", "127.0.0.1:0"];
+    let server = Server::start_with(&data, &further);
+    let token = std::fs::read_to_string(data.join("keys/operator.token")).unwrap();
+    let address = server.mqtt();
+    let (_, port) = address.rsplit_once(':').unwrap();
+    let publish = |tls: &[&str]| {
+        let told =
+            ["-h", "127.0.0.1", "-p", port, "-u", "anybody", "-P", token.trim(), "-q", "1", "-t", "a", "-m", "x"];
+        Command::new("mosquitto_pub").args(told).args(tls).output().expect("mosquitto-clients is installed")
+    };
+    let taken = publish(&["--cafile", &path("ca.pem")]);
+    assert!(taken.status.success(), "{taken:?}");
+    let plain = publish(&[]);
+    assert!(!plain.status.success(), "it was answered in the clear: {plain:?}");
+    server.stop();
+}

@@ -38,6 +38,8 @@ stands! {
     no_query_document_breaks_its_reader: "query_body",
     no_subscription_breaks_its_reader: "subscription",
     no_name_breaks_its_reader: "names",
+    no_packet_of_mqtt_breaks_its_reader: "mqtt_packet",
+    no_row_of_a_session_breaks_its_reader: "mqtt_row",
     no_time_breaks_its_reader: "time",
     no_csv_breaks_its_reader: "csv_rows",
     no_json_rows_break_their_reader: "json_rows",

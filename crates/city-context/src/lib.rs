@@ -17,6 +17,7 @@ mod open;
 mod persons;
 mod project;
 pub mod select;
+mod soon;
 mod stage;
 pub mod tenant;
 mod value_demand;
@@ -38,6 +39,7 @@ use tokio::sync::oneshot;
 pub use as_of::{AsOf, Brought};
 pub use image::Image;
 pub use select::{Filling, Found, Page};
+pub use soon::Pending;
 pub use stage::ALL_DATASETS;
 pub use tenant::{TenantSpace, Tenants};
 
@@ -187,7 +189,7 @@ impl Context {
     ) -> Result<oneshot::Receiver<stage::Answer>, Error> {
         let (answer, receiver) = oneshot::channel();
         let weight =
-            changes.iter().map(weigh::weigh).sum::<usize>() + also.iter().map(|a| a.key.len() + 64).sum::<usize>();
+            changes.iter().map(weigh::weigh).sum::<usize>() + also.iter().map(weigh::weigh_also).sum::<usize>();
         let request = Request { permit: permit.clone(), changes, cause, also, key, by_hand, weight, answer };
         self.committer.submit(request).map_err(|_| Error::Busy)?;
         Ok(receiver)

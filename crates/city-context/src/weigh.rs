@@ -1,6 +1,7 @@
 //! What things weigh in memory, for the bounds of queues and caches.
 
 use city_model::{Attribute, Change, Entity, Instance, Kind, Value};
+use city_store::record::AlsoWrite;
 
 /// Approximate bytes of a change that waits.
 #[must_use]
@@ -63,4 +64,9 @@ fn weigh_value(value: &Value) -> usize {
             }
             _ => 0,
         }
+}
+
+/// About how many bytes a write beside the changes holds while it waits.
+pub fn weigh_also(also: &AlsoWrite) -> usize {
+    64 + also.key.len() + also.value.as_ref().map_or(0, |value| value.len())
 }

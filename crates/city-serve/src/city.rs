@@ -40,6 +40,7 @@ pub struct City {
     pub sql: Sql,
     pub disk: DiskWatch,
     pub readers: Readers,
+    pub messages: crate::mqtt::Messages,
     pub sources: Arc<Sources>,
     pub streams: Streams,
     /// Whether browsers reach it by TLS, here or at a proxy in front.

@@ -10,6 +10,7 @@ use axum::extract::State;
 use city_action::SubscriptionKey;
 use city_history::Silent;
 use city_model::{DefinitionKind, Name, Permit, Time};
+use city_mqtt::session::WAITING_MAX;
 use city_ngsi_ld::TermMap;
 use city_store::codec::NameNumbers;
 use city_store::{DiskReport, Growth, Lag};
@@ -79,6 +80,11 @@ pub(crate) async fn doctor(
         findings.alarm("trail", what, "What is done is not written into it; restart the server.");
     }
     let disk = disk(&city, &mut findings);
+    for (client, waiting) in city.messages.filling(permit.tenant()).await.into_iter().take(LISTED_MAX) {
+        let what =
+            format!("{waiting} messages wait for this client of MQTT; beyond {WAITING_MAX} they are dropped for it.");
+        findings.notice(&client, what, "Have it connect and read, or let its session end.");
+    }
     let followers = followers(&city, &mut findings)?;
     let tenants: Vec<Value> = city
         .context
@@ -94,6 +100,7 @@ pub(crate) async fn doctor(
             Ok(json!({"tenant": space.name.as_str(), "entities": entities, "types": types}))
         })
         .collect::<Result<_, Problem>>()?;
+    sources(&city, &permit, &mut findings)?;
     let subscriptions = failing_subscriptions(&city, &permit)?;
     let bounds = city.history.bounds();
     Ok(Json(json!({
@@ -107,6 +114,32 @@ pub(crate) async fn doctor(
         "history": {"keptFrom": since(bounds.kept_from), "exactFrom": since(bounds.exact_from)},
         "failingSubscriptions": subscriptions,
     })))
+}
+
+/// Sources that are silent, bring nothing, or bring what cannot be used.
+fn sources(city: &City, permit: &Permit, findings: &mut Findings) -> Result<(), Problem> {
+    let tenant = permit.tenant();
+    for (name, _) in city.context.list_definitions(permit, DefinitionKind::Source)? {
+        let status = city.sources.status(tenant, &name)?;
+        let looked = city.sources.look(tenant, &name, |source| {
+            let since = Time::from_micros(source.stored.created_at_micros);
+            !source.stored.paused && status.is_silent(source.expect_seconds, since, city.now())
+        });
+        let thing = format!("source {name}");
+        if looked? {
+            let last = status.last_at_micros.map_or("ever".to_owned(), |at| format!("since {}", Time::from_micros(at)));
+            let advice = "Look at the device or the feed, and at what is between: renkei source show.";
+            findings.alarm(&thing, format!("Nothing has come {last}, which is longer than it may be silent."), advice);
+        }
+        if let Some(why) = city.sources.failing(tenant, &name) {
+            findings.notice(&thing, format!("It cannot be fetched: {why}"), "It is asked again, less and less often.");
+        }
+        if status.kept > 0 {
+            let advice = "renkei rejects list says why; mend the message or the source, and replay it.";
+            findings.notice(&thing, format!("{} messages could not be used whole.", status.kept), advice);
+        }
+    }
+    Ok(())
 }
 
 /// A bound of the past; null is for ever.

@@ -20,6 +20,8 @@ const REQUEST_SECONDS: &str = "renkei_http_request_seconds";
 const IN_FLIGHT: &str = "renkei_http_requests_in_flight";
 const CONNECTIONS: &str = "renkei_http_connections";
 const REFUSED: &str = "renkei_http_refused_total";
+const MQTT_CONNECTIONS: &str = "renkei_mqtt_connections";
+const MQTT_REFUSED: &str = "renkei_mqtt_refused_total";
 
 /// The process's numbers. Every room counts with the `metrics` macros; this shows them.
 #[derive(Clone)]
@@ -49,6 +51,11 @@ impl Metering {
                 metrics::describe_gauge!(IN_FLIGHT, "Requests under way.");
                 metrics::describe_gauge!(CONNECTIONS, "Open HTTP connections.");
                 metrics::describe_counter!(REFUSED, "Requests and connections refused at a bound.");
+                metrics::describe_gauge!(MQTT_CONNECTIONS, "Clients of MQTT that are there.");
+                metrics::describe_counter!(
+                    MQTT_REFUSED,
+                    "Connections, clients and messages of MQTT that were refused."
+                );
                 Ok(Self { handle })
             })
             .clone()
@@ -81,6 +88,10 @@ pub(crate) fn refused(what: &'static str) {
     counter!(REFUSED, "what" => what).increment(1);
 }
 
+pub(crate) fn mqtt_refused(what: &'static str) {
+    counter!(MQTT_REFUSED, "what" => what).increment(1);
+}
+
 /// Counts until it is dropped, also when the client goes away in between.
 pub(crate) struct Counted(&'static str);
 
@@ -90,6 +101,10 @@ pub(crate) fn in_flight() -> Counted {
 
 pub(crate) fn connection() -> Counted {
     Counted::new(CONNECTIONS)
+}
+
+pub(crate) fn mqtt_connection() -> Counted {
+    Counted::new(MQTT_CONNECTIONS)
 }
 
 impl Counted {

@@ -20,10 +20,9 @@ use crate::caller::{Caller, TENANT, from_own_page, session_of, tenant_of};
 use crate::city::City;
 use crate::doors::{Effect, Operation};
 use crate::frame::Peer;
-use crate::media::{MediaType, content_type};
 use crate::parameters::{NoParameters, PathParameters};
-use crate::problem::{Kind, Problem};
-use crate::trust::{define, expiry};
+use crate::problem::Problem;
+use crate::trust::{body, define, expiry};
 
 /// Passwords that are hashed at once; each takes a processor and 19 MiB for some tens of milliseconds.
 pub const HASHES_AT_ONCE: usize = 2;
@@ -77,7 +76,7 @@ async fn add_account(
     _: NoParameters,
     WholeBody(bytes): WholeBody,
 ) -> Result<Response, Problem> {
-    let asked: AccountBody = read(&caller.headers, &bytes)?;
+    let asked: AccountBody = body(&caller.headers, &bytes)?;
     if !is_name(&asked.name) {
         return Err(city_trust::Error::from(city_trust::people::account::AccountError::Name).into());
     }
@@ -172,8 +171,8 @@ pub async fn keep(
     stored: &StoredAccount,
     create: bool,
 ) -> Result<(), Problem> {
-    let body = stored.body().map_err(|error| Problem::internal("TRU-009", &error))?;
-    let definition = Definition { kind: DefinitionKind::Account, id: name.into(), body, create };
+    let written = stored.body().map_err(|error| Problem::internal("TRU-009", &error))?;
+    let definition = Definition { kind: DefinitionKind::Account, id: name.into(), body: written, create };
     define(city, permit, city_model::Change::Define(definition)).await.map(drop)
 }
 
@@ -191,13 +190,13 @@ async fn sign_in(
     _: NoParameters,
     WholeBody(bytes): WholeBody,
 ) -> Result<Response, Problem> {
-    let asked: SessionBody = read(&headers, &bytes)?;
+    let asked: SessionBody = body(&headers, &bytes)?;
     let tenant = headers.get(&TENANT).map(tenant_of).transpose()?.unwrap_or_else(TenantName::default_tenant);
     let from = peer.map(|Extension(Peer(address))| address.ip());
     let secret = begin_session(&city, &tenant, &asked.name, &asked.password, from).await?;
     let ends = city.trust.session_ends(&secret).map(|ends| ends.to_string());
-    let body = json!({"who": &*city_trust::people::account::principal_id(&asked.name), "endsAt": ends});
-    Ok((StatusCode::CREATED, [(SET_COOKIE, cookie(&city, &secret)?)], Json(body)).into_response())
+    let told = json!({"who": &*city_trust::people::account::principal_id(&asked.name), "endsAt": ends});
+    Ok((StatusCode::CREATED, [(SET_COOKIE, cookie(&city, &secret)?)], Json(told)).into_response())
 }
 
 /// Whoever shows that an account is theirs gets a session; that they did stands in the trail first.
@@ -284,14 +283,6 @@ async fn who_am_i(State(city): State<Arc<City>>, caller: Caller, _: NoParameters
         "reads": *permit.read() != city_model::Reach::Nothing, "writes": *permit.write() != city_model::Reach::Nothing,
         "sessionEndsAt": session.map(|ends| ends.to_string()),
     })))
-}
-
-fn read<'b, T: Deserialize<'b>>(headers: &HeaderMap, bytes: &'b [u8]) -> Result<T, Problem> {
-    content_type(headers, &[MediaType::Json])?;
-    serde_json::from_slice(bytes).map_err(|error| {
-        let detail = format!("The body is not as docs/reference/trust.md says: {error}");
-        Problem::new(Kind::BadRequestData, "NLD-002", detail)
-    })
 }
 
 impl From<NotSignedIn> for Problem {

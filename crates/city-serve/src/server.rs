@@ -1,4 +1,4 @@
-//! The only socket that listens for HTTP.
+//! The socket that listens for HTTP.
 //!
 //! Connections come in, bounded in number, in patience and in what they may send; each request is
 //! handed to the frame. When a stop is asked for, nothing new is accepted, requests under way are
@@ -31,7 +31,7 @@ const BACKLOG: u32 = 1024;
 const REFUSALS_MAX: usize = 64;
 const REFUSAL_TIME_MAX: Duration = Duration::from_millis(500);
 /// After the system refused to hand out a connection (no file descriptors left), before the next try.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What of a request is kept before its handler asks for more. Hyper wants 8 KiB at least.
 const BUFFER_BYTES_MIN: usize = 8 * 1024;
 
@@ -53,7 +53,7 @@ pub struct Stopped {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("Listening on {address} is not possible: {why}. Choose another --listen, or stop what is using it.")]
+#[error("Listening on {address} is not possible: {why}. Choose another --listen or --mqtt, or stop what is using it.")]
 pub struct Error {
     address: SocketAddr,
     #[source]
@@ -63,19 +63,8 @@ pub struct Error {
 impl Server {
     /// Takes the address; port 0 takes a free one.
     pub fn bind(address: SocketAddr) -> Result<Self, Error> {
-        let open = || {
-            let socket = match address {
-                SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
-                SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
-            };
-            // A restart must not wait for the last run's connections to be forgotten.
-            socket.set_reuseaddr(true)?;
-            socket.bind(address)?;
-            let listener = socket.listen(BACKLOG)?;
-            let address = listener.local_addr()?;
-            Ok(Self { listener, address, tls: None })
-        };
-        open().map_err(|why| Error { address, why })
+        let (listener, address) = listen(address)?;
+        Ok(Self { listener, address, tls: None })
     }
 
     /// Speaks TLS alone, with what this shows.
@@ -162,6 +151,23 @@ impl Server {
         connections.shutdown().await;
         Stopped { cut_off }
     }
+}
+
+/// Takes an address, which comes back with its real port.
+pub(crate) fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let open = || {
+        let socket = match address {
+            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+        };
+        // A restart must not wait for the last run's connections to be forgotten.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    open().map_err(|why| Error { address, why })
 }
 
 /// The handshake has as long as the headers of a request have.

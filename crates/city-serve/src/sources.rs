@@ -90,7 +90,7 @@ impl From<Wrong> for Problem {
     }
 }
 
-fn name<'p>(path: &'p PathParameters) -> Result<&'p str, Problem> {
+fn name(path: &PathParameters) -> Result<&str, Problem> {
     path.get("sourceId")
 }
 
@@ -180,8 +180,8 @@ async fn list_sources(State(city): State<Arc<City>>, caller: Caller, _: NoParame
         .collect();
     names.sort();
     let tenant = caller.permit.tenant();
-    let look = |name: &Box<str>| city.sources.look(tenant, name, |source| shown(&city, tenant, source))?;
-    let sources: Vec<Value> = names.iter().map(look).collect::<Result<_, Problem>>()?;
+    let look = |name: &str| city.sources.look(tenant, name, |source| shown(&city, tenant, source))?;
+    let sources: Vec<Value> = names.iter().map(|name| look(name)).collect::<Result<_, Problem>>()?;
     Ok(Json(json!({"sources": sources})))
 }
 

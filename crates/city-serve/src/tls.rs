@@ -40,6 +40,13 @@ impl Tls {
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.config.read()))
     }
+
+    /// For clients that name another protocol than HTTP, if they name one.
+    pub(crate) fn acceptor_for(&self, protocol: &[u8]) -> TlsAcceptor {
+        let mut config = ServerConfig::clone(&self.config.read());
+        config.alpn_protocols = vec![protocol.to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
 }
 
 impl std::fmt::Debug for Tls {

@@ -13,7 +13,7 @@ use city_ngsi_ld::TermMap;
 use city_trust::decide::{Policies, ROLES, parse};
 use city_trust::words::{Asked, translate};
 use city_trust::{NewToken, Role, Seen, StoredClass, StoredPolicy, StoredToken, TokenRequest, principal_id};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -65,8 +65,8 @@ pub async fn define(city: &City, permit: &Permit, change: Change) -> Result<Appl
     Ok(applied)
 }
 
-fn body<'b, T: Deserialize<'b>>(caller: &Caller, bytes: &'b [u8]) -> Result<T, Problem> {
-    content_type(&caller.headers, &[MediaType::Json])?;
+pub fn body<'b, T: Deserialize<'b>>(headers: &HeaderMap, bytes: &'b [u8]) -> Result<T, Problem> {
+    content_type(headers, &[MediaType::Json])?;
     serde_json::from_slice(bytes).map_err(|error| {
         let detail = format!("The body is not as docs/reference/trust.md says: {error}");
         Problem::new(Kind::BadRequestData, "NLD-002", detail)
@@ -94,7 +94,7 @@ async fn create_token(
     _: NoParameters,
     WholeBody(bytes): WholeBody,
 ) -> Result<Response, Problem> {
-    let asked: TokenBody = body(&caller, &bytes)?;
+    let asked: TokenBody = body(&caller.headers, &bytes)?;
     let now = city.now();
     let role = |text: &String| Role::parse(text).ok_or_else(|| city_trust::TokenError::NoRole(text.clone()));
     let roles = asked.roles.iter().map(role).collect::<Result<Vec<Role>, _>>().map_err(city_trust::Error::from)?;
@@ -175,7 +175,7 @@ async fn add_policy(
     _: NoParameters,
     WholeBody(bytes): WholeBody,
 ) -> Result<Response, Problem> {
-    let asked: PolicyBody = body(&caller, &bytes)?;
+    let asked: PolicyBody = body(&caller.headers, &bytes)?;
     let (_, terms) = reading(&city, &caller).await?;
     let cedar = match (&asked.words, asked.cedar) {
         (Some(words), None) => {
@@ -266,7 +266,7 @@ async fn set_class(
     _: NoParameters,
     WholeBody(bytes): WholeBody,
 ) -> Result<Json<Value>, Problem> {
-    let asked: ClassBody = body(&caller, &bytes)?;
+    let asked: ClassBody = body(&caller.headers, &bytes)?;
     let name = attribute_of(&city, &caller, &asked.attribute).await?;
     let class = DataClass::parse(&asked.class).ok_or_else(|| {
         let detail = "class: it must be environment, infrastructure, behaviour or personal.";
@@ -329,7 +329,7 @@ async fn erase_person(
     _: NoParameters,
     WholeBody(bytes): WholeBody,
 ) -> Result<Json<Value>, Problem> {
-    let asked: ErasureBody = body(&caller, &bytes)?;
+    let asked: ErasureBody = body(&caller.headers, &bytes)?;
     let id = EntityId::parse(&asked.entity)?;
     let erased = city.context.erase(&caller.permit, &id, cause("trust")).await??;
     // What was read before and is on its way out is waited for.

@@ -20,8 +20,8 @@ use crate::Error;
 /// 1: the first. 2: history has blocks; a folder of 1 has none yet and becomes one of 2 when it is opened.
 /// 3: records say who, and there is a trail; a folder of 2 has none yet.
 /// 4: there are actuators and rules; a folder of 3 has none yet.
-/// 5: personal values are sealed; what a folder of 4 has of them stays as it was written. There are accounts
-/// and sources.
+/// 5: personal values are sealed; what a folder of 4 has of them stays as it was written. There are accounts,
+/// sources and messaging sessions.
 pub const FORMAT: u32 = 5;
 
 /// A data folder that this process alone holds.

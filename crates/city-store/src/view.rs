@@ -45,9 +45,11 @@ pub enum Space {
     Persons,
     /// tenant | kind | source | message → how a source fares, where its messages came from, and what was rejected.
     Sources,
+    /// tenant | row of a messaging session → what it holds.
+    Sessions,
 }
 
-const SPACES: [Space; 13] = [
+const SPACES: [Space; 14] = [
     Space::Meta,
     Space::Tenants,
     Space::Terms,
@@ -61,6 +63,7 @@ const SPACES: [Space; 13] = [
     Space::Trail,
     Space::Persons,
     Space::Sources,
+    Space::Sessions,
 ];
 
 impl Space {
@@ -92,6 +95,7 @@ impl Space {
             Self::Trail => "trail",
             Self::Persons => "persons",
             Self::Sources => "sources",
+            Self::Sessions => "sessions",
         }
     }
 }

@@ -409,6 +409,12 @@ impl Trust {
         (token.tenant == *tenant).then(|| token.principal.clone())
     }
 
+    /// How the holder of a token is called.
+    #[must_use]
+    pub fn label_of(&self, who: &str) -> Option<Box<str>> {
+        Some(self.known.read().tokens.get(who.strip_prefix("token:")?)?.stored.label.clone())
+    }
+
     /// The last that was seen of a token's holder since the server started.
     #[must_use]
     pub fn seen(&self, token_id: &str) -> Option<Seen> {

@@ -108,6 +108,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
         clock,
         disk: watch,
         readers: Readers::default(),
+        messages: city_serve::mqtt::Messages::default(),
         sources,
         streams: Streams::start(journal_reader).context("The thread for streams cannot be started")?,
         is_secure: settings.is_secure,

@@ -11,7 +11,7 @@ use city_history::{Policy as Retention, Thinning};
 use city_model::Period;
 use city_outbound::{Pattern, Policy};
 use city_serve::files::{connections_within, open_files_granted};
-use city_serve::{ByPermit, City, Frame, Limits, Metering, Operation, Phase, Ready, Server};
+use city_serve::{ByPermit, City, Frame, Limits, Metering, Mqtt, Operation, Phase, Ready, Server};
 use city_store::SystemClock;
 use city_store::journal::Limits as JournalLimits;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -30,6 +30,7 @@ use crate::tls;
   renkei --config /etc/renkei.toml serve
   renkei serve --data ./city --listen 0.0.0.0:443 --tls-cert city.pem --tls-key city.key
   renkei serve --data ./city --log-file ./renkei.log --log-format json
+  renkei serve --data ./city --mqtt 127.0.0.1:1883
 
 It prints `ready http://HOST:PORT` when it answers, and ends on SIGINT or SIGTERM. The local operator's token
 of this run stands in DIR/keys/operator.token: renkei token create --token-file DIR/keys/operator.token --role …")]
@@ -40,6 +41,9 @@ pub struct Options {
     /// Address to listen on; with --auth off loopback only
     #[arg(long, env = "RENKEI_LISTEN", value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
     pub listen: SocketAddr,
+    /// Address to listen on for MQTT 3.1.1 and 5.0; without it, there is no MQTT
+    #[arg(long, env = "RENKEI_MQTT", value_name = "HOST:PORT")]
+    pub mqtt: Option<SocketAddr>,
     /// Whether those who ask must say who they are; off lets everyone on this machine do everything
     #[arg(long, env = "RENKEI_AUTH", value_enum, default_value_t = Auth::On)]
     pub auth: Auth,
@@ -125,10 +129,12 @@ fn thinning(text: &str) -> Result<Thinning, String> {
 
 pub fn run(options: &Options) -> Result<Outcome> {
     start_logging(&options.log, &options.log_format, options.log_file()?)?;
-    match (options.auth, options.tls()) {
-        (Auth::Off, _) => city_trust::listen_without_identities(options.listen)?,
-        (Auth::On, None) if !options.plain_http => city_trust::listen_without_tls(options.listen)?,
-        _ => {}
+    for address in std::iter::once(options.listen).chain(options.mqtt) {
+        match (options.auth, options.tls()) {
+            (Auth::Off, _) => city_trust::listen_without_identities(address)?,
+            (Auth::On, None) if !options.plain_http => city_trust::listen_without_tls(address)?,
+            _ => {}
+        }
     }
     let tls = options.tls().map(|files| files.open()).transpose()?;
     let metering = Metering::install().context("Metrics cannot be set up")?;
@@ -146,10 +152,11 @@ pub fn run(options: &Options) -> Result<Outcome> {
     // Deliveries and the socket belong to the runtime from here on.
     let entered = runtime.enter();
     let opened = open(&options.data, settings)?;
-    let limits =
-        Limits { body_bytes: (options.body_mib as usize) << 20, connections: connections(), ..Limits::default() };
+    let (connections, mqtt_connections) = connections(options.mqtt.is_some());
+    let limits = Limits { body_bytes: (options.body_mib as usize) << 20, connections, ..Limits::default() };
     let mut serving = Serving::new(&opened, &metering, Vec::new(), limits, options.listen)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let mqtt = options.mqtt.map(|address| Mqtt::bind(address, tls.clone(), mqtt_connections)).transpose()?;
     if let (Some(files), Some(tls)) = (options.tls(), tls) {
         serving.server = serving.server.with_tls(Some(tls.clone()));
         runtime.spawn(files.follow(tls));
@@ -163,7 +170,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
         milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready"
     );
-    let stop = stop_signal()?;
+    let (stop, stopping) = heard_twice(stop_signal()?);
+    let messages = mqtt.map(|mqtt| {
+        println!("mqtt {}://{}", if scheme == "https" { "mqtts" } else { "mqtt" }, mqtt.address());
+        tracing::info!(address = %mqtt.address(), "clients of MQTT may connect");
+        runtime.spawn(mqtt.serve(Arc::clone(&serving.city), stopping))
+    });
     println!("ready {scheme}://{}", serving.address());
     if let Some(code) = &opened.first_run {
         eprintln!(
@@ -171,7 +183,13 @@ pub fn run(options: &Options) -> Result<Outcome> {
             serving.address()
         );
     }
-    runtime.block_on(serving.until(stop));
+    runtime.block_on(async {
+        serving.until(stop).await;
+        if let Some(messages) = messages {
+            messages.await.context("The task of the MQTT socket ended early")??;
+        }
+        anyhow::Ok(())
+    })?;
     tracing::info!("stopped");
     // Deliveries end first, then the followers, then the commit thread.
     drop(entered);
@@ -180,18 +198,38 @@ pub fn run(options: &Options) -> Result<Outcome> {
     Ok(Outcome::Ok)
 }
 
-/// As many as the system has files for, up to the bound.
-fn connections() -> usize {
-    let (files, wanted) = (open_files_granted(), Limits::default().connections);
-    let connections = connections_within(files, wanted);
-    if connections < wanted {
-        tracing::warn!(
-            files,
-            connections,
-            "few open files are allowed, so connections are bounded; raise LimitNOFILE or ulimit -n"
-        );
+/// The same stop for two who wait for it. Must be called on a runtime.
+fn heard_twice(
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> (impl Future<Output = ()>, impl Future<Output = ()> + Send) {
+    let (tell, mut heard) = tokio::sync::watch::channel(false);
+    let mut too = heard.clone();
+    tokio::spawn(async move {
+        stop.await;
+        tell.send_replace(true);
+    });
+    let first = async move { drop(heard.wait_for(|stop| *stop).await) };
+    (first, async move { drop(too.wait_for(|stop| *stop).await) })
+}
+
+/// As many as the system has files for, up to the bounds: of HTTP, and of MQTT, whose clients stay and which has
+/// two thirds where there are too few for both.
+fn connections(with_mqtt: bool) -> (usize, usize) {
+    let wanted = (Limits::default().connections, if with_mqtt { city_serve::mqtt::CONNECTIONS_MAX } else { 0 });
+    let files = open_files_granted();
+    let both = connections_within(files, wanted.0 + wanted.1);
+    if both == wanted.0 + wanted.1 {
+        return wanted;
     }
-    connections
+    let http = if with_mqtt { (both / 3).max(1) } else { both };
+    let mqtt = both - http;
+    tracing::warn!(
+        files,
+        http,
+        mqtt,
+        "few open files are allowed, so connections are bounded; raise LimitNOFILE or ulimit -n"
+    );
+    (http, mqtt)
 }
 
 pub fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -22,6 +22,7 @@ use source::{Room, manifests, nothing, sources};
 const ROOMS: &[(&str, u8, &str)] = &[
     ("city-model", 0, "the words; no I/O, no JSON, no clock"),
     ("city-ngsi-ld", 1, "NGSI-LD between bytes and the model; pure"),
+    ("city-mqtt", 1, "MQTT between bytes and packets, and what a broker keeps; pure"),
     ("city-cel", 1, "what an expression of the language may be; pure"),
     ("city-store", 1, "touches disk; runs the commit thread"),
     ("city-outbound", 1, "connects to the outside"),
@@ -68,6 +69,7 @@ const KEPT_LIBRARIES: &[(&str, &[&str], &str)] = &[
 const ABSENT: &[(&str, &[&str])] = &[
     ("city-model", &["serde", "serde_json", "tokio", "bytes", "http", "tracing", "metrics", "parking_lot"]),
     ("city-ngsi-ld", &["tokio", "http", "hyper", "bytes", "tracing", "metrics"]),
+    ("city-mqtt", &["tokio", "http", "hyper", "bytes", "serde", "tracing", "metrics", "parking_lot"]),
     ("city-ingest", &["hyper"]),
     ("city-trust", &["tokio", "http", "hyper"]),
 ];
@@ -99,7 +101,8 @@ const DISK_FILES: &[(&str, &str)] = &[
 const NETWORK_WORDS: &[&str] =
     &["TcpListener", "TcpStream", "TcpSocket", "UdpSocket", "UnixStream", "UnixListener", "lookup_host"];
 const NETWORK_FILES: &[(&str, &str)] = &[
-    ("city-serve/src/server.rs", "the one socket that listens"),
+    ("city-serve/src/server.rs", "the socket that listens for HTTP, and how one is opened"),
+    ("city-serve/src/mqtt/server.rs", "the socket that listens for MQTT"),
     ("city-outbound/src/connect.rs", "the one place that connects outside"),
     ("renkei/src/bench/client.rs", "the load generator is a client beside the server; it counts its own bytes"),
     ("renkei/src/client.rs", "the command line is a client of a running server"),

@@ -2,6 +2,7 @@
 
 mod http;
 mod ingest;
+mod mqtt;
 mod ngsi_ld;
 mod store;
 mod trust;
@@ -114,6 +115,8 @@ pub const TARGETS: &[Target] = &[
         words: &["\"", "\"\"", "\r\n", ",", ",,"],
         run: ingest::csv_rows,
     },
+    Target { name: "mqtt_packet", corpus: mqtt::packets, words: mqtt::PACKET_WORDS, run: mqtt::packet },
+    Target { name: "mqtt_row", corpus: mqtt::rows_kept, words: mqtt::PACKET_WORDS, run: mqtt::row },
     Target { name: "json_rows", corpus: texts_of!("json_rows.txt"), words: JSON, run: ingest::json_rows },
     Target { name: "mapping", corpus: texts_of!("mapping.txt"), words: ingest::MAPPING_WORDS, run: ingest::mapping },
     Target {

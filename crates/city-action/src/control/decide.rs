@@ -50,7 +50,10 @@ impl Control {
         permit.check(Right::Decide, self.now()).map_err(city_context::Error::from)?;
         let space = self.context.tenant(permit)?;
         let mut open = self.order.lock();
-        let mut suggestion = self.suggestion_for(permit, &space, id)?;
+        // Who sees it decides all of it, also what a policy hides of the paper.
+        self.suggestion_for(permit, &space, id)?;
+        let whole = self.known(&space, id)?.as_deref().and_then(Suggestion::read);
+        let mut suggestion = whole.ok_or_else(|| Error::NotFound { what: "Suggestion", id: id.as_str().into() })?;
         let reason = checked_reason(reason, *verdict != Verdict::Approve)?;
         let now = self.now();
         if suggestion.status != Status::Open {

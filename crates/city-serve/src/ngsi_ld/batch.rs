@@ -8,7 +8,7 @@ use axum::response::Response;
 use city_model::{Change, Entity};
 use city_ngsi_ld::batch::{render_batch_result, render_ids};
 use city_ngsi_ld::entity::{parse_ids, parse_raw_entity};
-use city_ngsi_ld::{Mode, parse_batch, peek_id};
+use city_ngsi_ld::{ContextSpec, Mode, parse_batch, peek_id, split_context};
 use http::StatusCode;
 
 use super::attributes::options;
@@ -174,4 +174,24 @@ pub async fn delete(
     }
     apply(&city, &ask, changes, &mut elements).await?;
     Ok(Results { ask, elements }.answer(done))
+}
+
+/// The entities of a message that came without headers: one, or an array, each with its own @context or the
+/// core one (as 5.6.8).
+pub async fn entities_of_message(city: &City, payload: &[u8]) -> Result<Vec<Entity>, Problem> {
+    let one;
+    let raw_elements = match payload.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'[') => parse_batch(payload)?,
+        _ => {
+            one = [b"[", payload, b"]"].concat();
+            parse_batch(&one)?
+        }
+    };
+    let mut entities = Vec::with_capacity(raw_elements.len());
+    for raw in raw_elements {
+        let spec = split_context(raw.get().as_bytes())?.unwrap_or_else(ContextSpec::core);
+        let terms = request::resolve(city, &spec).await?;
+        entities.push(parse_raw_entity(raw, &terms, Mode::Create)?);
+    }
+    Ok(entities)
 }

@@ -24,6 +24,7 @@ use crate::city::City;
 use crate::doors::{Effect, Operation};
 use crate::problem::Problem;
 
+pub use batch::entities_of_message;
 pub use problems::{RETRY_AFTER_BUSY, said};
 pub use query::{Projection, parse_query};
 pub use request::{Ask, resolve_with};
