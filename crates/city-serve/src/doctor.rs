@@ -126,7 +126,11 @@ fn sources(city: &City, permit: &Permit, findings: &mut Findings) -> Result<(), 
             !source.stored.paused && status.is_silent(source.expect_seconds, since, city.now())
         });
         let thing = format!("source {name}");
-        if looked? {
+        let Ok(is_silent) = looked else {
+            findings.alarm(&thing, "Its stored text cannot be read, so it takes nothing.", "Set it up again.");
+            continue;
+        };
+        if is_silent {
             let last = status.last_at_micros.map_or("ever".to_owned(), |at| format!("since {}", Time::from_micros(at)));
             let advice = "Look at the device or the feed, and at what is between: renkei source show.";
             findings.alarm(&thing, format!("Nothing has come {last}, which is longer than it may be silent."), advice);

@@ -131,24 +131,31 @@ pub fn write(
         }
         (None, false) => {}
     }
-    while status.kept > REJECTS_KEPT {
-        let Some(oldest) = rejects(view, tenant, source, 0, 1)?.first().copied() else { break };
-        writes.push(delete(key(tenant, BYTES, source, Some(oldest))));
-        status.kept -= 1;
-        if writes.len() > 2 {
-            break;
-        }
+    let oldest = match status.kept > REJECTS_KEPT {
+        true => rejects(view, tenant, source, 0, 1)?.first().copied(),
+        false => None,
+    };
+    let too_old = entry.number.checked_sub(MESSAGES_KEPT);
+    if let Some(too_old) = too_old {
+        writes.push(delete(key(tenant, MESSAGE, source, Some(too_old))));
     }
-    if let Some(old) = entry.number.checked_sub(MESSAGES_KEPT) {
-        writes.push(delete(key(tenant, MESSAGE, source, Some(old))));
-        if bytes(view, tenant, source, old)?.is_some() {
-            writes.push(delete(key(tenant, BYTES, source, Some(old))));
+    // The same message may be both.
+    for gone in oldest.into_iter().chain(too_old.filter(|too_old| oldest != Some(*too_old))) {
+        if bytes(view, tenant, source, gone)?.is_some() {
+            writes.push(delete(key(tenant, BYTES, source, Some(gone))));
             status.kept = status.kept.saturating_sub(1);
         }
     }
     writes.push(put(key(tenant, MESSAGE, source, Some(entry.number)), written(entry)?));
     writes.push(put(key(tenant, STATUS, source, None), written(status)?));
     Ok(writes)
+}
+
+/// Takes the number of a message, in the commit of the first rows that name it: no other message ever has it,
+/// also where the server dies before the message's entry is written.
+pub fn take_number(tenant: u32, source: &str, status: &mut Status) -> Result<AlsoWrite, Error> {
+    status.messages += 1;
+    Ok(put(key(tenant, STATUS, source, None), written(status)?))
 }
 
 /// Numbers of rejected messages that are kept, from `from` on.

@@ -266,8 +266,12 @@ impl Sources {
             Some(status) => status,
             None => book::status(self.context.view(), number, name)?,
         };
+        let mut also = match again {
+            Some(_) => Vec::new(),
+            None => vec![book::take_number(number, name, &mut status)?],
+        };
         let mut entry = Entry {
-            number: again.unwrap_or(status.messages + 1),
+            number: again.unwrap_or(status.messages),
             received_at_micros: now.as_micros(),
             version: source.stored.version,
             name: message.name.into(),
@@ -287,7 +291,7 @@ impl Sources {
             let changes: Vec<Change> = batch.into_iter().map(|(_, change)| change).collect();
             names.extend(changes.iter().flat_map(named));
             let cause = cause(book::origin(name, entry.number, at));
-            let results = self.context.apply(&permit, changes, cause, Vec::new()).await?;
+            let results = self.context.apply(&permit, changes, cause, std::mem::take(&mut also)).await?;
             for (line, result) in lines.iter().zip(results) {
                 match result {
                     Ok(_) => entry.applied += 1,
@@ -312,9 +316,6 @@ impl Sources {
         }
         let is_kept = entry.rejected > 0 && !is_of_persons && message.bytes.len() <= REJECT_BYTES_MAX;
         let kept = is_kept.then_some(message.bytes);
-        if again.is_none() {
-            status.messages += 1;
-        }
         status.rows += entry.read;
         status.applied += entry.applied;
         status.rejected += entry.rejected;
