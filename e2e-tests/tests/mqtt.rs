@@ -631,6 +631,15 @@ fn a_topic_that_a_source_claims_is_taken_by_it_before_it_is_acknowledged() {
         assert_eq!(gauge.publish("gauges/7/level", "{no json", qos, false).unwrap(), 0x99);
     }
     assert_eq!(all.all_told().unwrap(), [], "what a source takes is told as a change, not raw");
+    // Where the source names who may send, nobody else does.
+    let (other, id) = token(&client, "gauge-8", "device");
+    let named = GAUGES.replace("mqtt: {", &format!("mqtt: {{by: ['token:{id}'], "));
+    assert_ne!(named, GAUGES);
+    assert_eq!(client.request("POST", "/ops/v1/sources").body("application/yaml", named.as_str()).answer().status, 200);
+    assert_eq!(gauge.publish("gauges/7/level", &level(1), 1, false).unwrap(), NOT_AUTHORIZED);
+    let mut named = MqttClient::connect(&server.mqtt(), &Login::new(5, "other").token(&other)).unwrap();
+    assert_eq!(named.publish("gauges/7/level", &level(160), 1, false).unwrap(), 0);
+    assert_eq!(client.request("POST", "/ops/v1/sources").body("application/yaml", GAUGES).answer().status, 200);
     let mut old = enter(&server, 4);
     assert_eq!(old.publish("gauges/7/level", &level(170), 1, false).unwrap(), 0);
     server.kill();

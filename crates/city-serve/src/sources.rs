@@ -292,13 +292,7 @@ async fn push_message(
     WholeBody(bytes): WholeBody,
 ) -> Result<Response, Problem> {
     let (permit, name) = (&caller.permit, name(&path)?);
-    let principal = city.trust.find_principal(permit.tenant(), permit.who());
-    let roles: Vec<&str> = principal.iter().flat_map(|own| &own.roles).map(|role| role.as_str()).collect();
-    let may = city.sources.look(permit.tenant(), name, |source| {
-        permit.powers().have(Right::Operate)
-            || *source.stored.who == *permit.who()
-            || source.may_push(permit.who(), &roles)
-    });
+    let may = city.sources.may_send(permit, name, &city.trust.roles_of(permit));
     // Whoever may not push is not told which sources there are.
     if !may.unwrap_or(false) {
         let known = permit.powers().have(Right::Operate);

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use city_context::Context;
-use city_model::{Cause, Change, DefinitionKind, EntityId, Name, Permit, PermitSource, TenantName, Time};
+use city_model::{Cause, Change, DefinitionKind, EntityId, Name, Permit, PermitSource, Right, TenantName, Time};
 use city_ngsi_ld::{ContextSpec, TermMap, split_context};
 use city_outbound::Outbound;
 use parking_lot::RwLock;
@@ -200,12 +200,20 @@ impl Sources {
         let mut claiming: Vec<Box<str>> = known
             .iter()
             .filter(|((of, _), known)| {
-                of == tenant && matches!(&known.source.from, From::Mqtt { topic: filter } if matches(filter, topic))
+                of == tenant && matches!(&known.source.from, From::Mqtt { topic: filter, .. } if matches(filter, topic))
             })
             .map(|((_, name), _)| name.clone())
             .collect();
         claiming.sort();
         claiming
+    }
+
+    /// Whether the holder of a permit, with these roles, may send messages to a source.
+    pub fn may_send(&self, permit: &Permit, name: &str, roles: &[&str]) -> Result<bool, Error> {
+        let who = permit.who();
+        self.look(permit.tenant(), name, |source| {
+            permit.powers().have(Right::Operate) || *source.stored.who == *who || source.may_send(who, roles)
+        })
     }
 
     #[must_use]

@@ -59,6 +59,8 @@ struct PollText {
 #[serde(deny_unknown_fields)]
 struct MqttText {
     topic: String,
+    #[serde(default)]
+    by: Vec<String>,
 }
 
 /// Where messages come from.
@@ -69,8 +71,8 @@ pub enum From {
     Push { by: Vec<Box<str>> },
     /// The server asks for them.
     Poll { url: Box<str>, every_seconds: i64 },
-    /// They are published under topics that this filter matches.
-    Mqtt { topic: Box<str> },
+    /// They are published under topics that this filter matches; by these alone, where any are named.
+    Mqtt { topic: Box<str>, by: Vec<Box<str>> },
 }
 
 /// A source as the journal keeps it.
@@ -157,12 +159,14 @@ impl Source {
         Ok(Self { name: text.name.into(), title: text.title, from, expect_seconds, mapping, stored })
     }
 
-    /// Whether somebody may push messages to it who is neither its owner nor an operator.
+    /// Whether somebody may send messages to it who is neither its owner nor an operator.
     #[must_use]
-    pub fn may_push(&self, who: &str, roles: &[&str]) -> bool {
+    pub fn may_send(&self, who: &str, roles: &[&str]) -> bool {
+        let named = |by: &[Box<str>]| by.iter().any(|one| **one == *who || roles.contains(&&**one));
         match &self.from {
-            From::Push { by } => by.iter().any(|one| **one == *who || roles.contains(&&**one)),
-            _ => false,
+            From::Push { by } => named(by),
+            From::Mqtt { by, .. } => by.is_empty() || named(by),
+            From::Poll { .. } => false,
         }
     }
 
@@ -173,7 +177,8 @@ impl Source {
             From::Push { by } if by.is_empty() => "push".to_owned(),
             From::Push { by } => format!("push by {}", by.join(", ")),
             From::Poll { url, every_seconds } => format!("poll {url} every {every_seconds} s"),
-            From::Mqtt { topic } => format!("mqtt {topic}"),
+            From::Mqtt { topic, by } if by.is_empty() => format!("mqtt {topic}"),
+            From::Mqtt { topic, by } => format!("mqtt {topic} by {}", by.join(", ")),
         }
     }
 }
@@ -188,12 +193,7 @@ pub fn is_name(text: &str) -> bool {
 
 fn from(text: FromText) -> Result<From, Wrong> {
     match (text.push, text.poll, text.mqtt) {
-        (Some(push), None, None) => {
-            if push.by.len() > PUSHERS_MAX {
-                return wrong("from.push.by", format!("there are more than {PUSHERS_MAX}"));
-            }
-            Ok(From::Push { by: push.by.into_iter().map(Into::into).collect() })
-        }
+        (Some(push), None, None) => Ok(From::Push { by: senders("from.push.by", push.by)? }),
         (None, Some(poll), None) => {
             let every_seconds = seconds("from.poll.every", &poll.every, POLL_SECONDS_MIN)?;
             Ok(From::Poll { url: poll.url.into(), every_seconds })
@@ -202,10 +202,17 @@ fn from(text: FromText) -> Result<From, Wrong> {
             if !is_filter(&mqtt.topic) {
                 return wrong("from.mqtt.topic", format!("\"{}\" is no topic filter of MQTT", mqtt.topic));
             }
-            Ok(From::Mqtt { topic: mqtt.topic.into() })
+            Ok(From::Mqtt { topic: mqtt.topic.into(), by: senders("from.mqtt.by", mqtt.by)? })
         }
         _ => wrong("from", "it names one of push, poll and mqtt"),
     }
+}
+
+fn senders(place: &'static str, by: Vec<String>) -> Result<Vec<Box<str>>, Wrong> {
+    if by.len() > PUSHERS_MAX {
+        return wrong(place, format!("there are more than {PUSHERS_MAX}"));
+    }
+    Ok(by.into_iter().map(Into::into).collect())
 }
 
 /// A duration such as PT5M, in whole seconds.
@@ -269,7 +276,10 @@ mod tests {
         let polled = read("{poll: {url: 'https://x.example/a.json', every: PT5M}}", "expect: PT1H\n").unwrap();
         assert_eq!(polled.from, From::Poll { url: "https://x.example/a.json".into(), every_seconds: 300 });
         assert_eq!(polled.expect_seconds, Some(3_600));
-        assert_eq!(read("{mqtt: {topic: 'a/+/b/#'}}", "").unwrap().from, From::Mqtt { topic: "a/+/b/#".into() });
+        assert_eq!(
+            read("{mqtt: {topic: 'a/+/b/#'}}", "").unwrap().from,
+            From::Mqtt { topic: "a/+/b/#".into(), by: Vec::new() }
+        );
         for (from, more, place) in [
             ("{}", "", "from"),
             ("{push: {}, mqtt: {topic: a}}", "", "from"),
@@ -312,7 +322,11 @@ mod tests {
     #[test]
     fn who_may_push_is_named_by_who_they_are_or_by_role() {
         let source = read("{push: {by: [device, 'account:duty']}}", "").unwrap();
-        assert!(source.may_push("account:duty", &[]) && source.may_push("token:7", &["device"]));
-        assert!(!source.may_push("token:7", &["developer"]) && !source.may_push("account:other", &[]));
+        assert!(source.may_send("account:duty", &[]) && source.may_send("token:7", &["device"]));
+        assert!(!source.may_send("token:7", &["developer"]) && !source.may_send("account:other", &[]));
+        // Over MQTT whoever may write may send, unless some are named.
+        assert!(read("{mqtt: {topic: a}}", "").unwrap().may_send("token:7", &["device"]));
+        let some = read("{mqtt: {topic: a, by: ['token:8']}}", "").unwrap();
+        assert!(some.may_send("token:8", &["device"]) && !some.may_send("token:7", &["device"]));
     }
 }

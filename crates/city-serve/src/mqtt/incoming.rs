@@ -101,6 +101,11 @@ impl Client {
         }
         if self.rights.may_report(&message.topic) {
             let claiming = self.towns.city.sources.claims(self.permit.tenant(), &message.topic);
+            let (sources, roles) = (&self.towns.city.sources, self.towns.city.trust.roles_of(&self.permit));
+            // A source that is gone meanwhile takes nothing, and says so.
+            if claiming.iter().any(|name| !sources.may_send(&self.permit, name, &roles).unwrap_or(true)) {
+                return self.refuse(qos, packet_id, Reason::NOT_AUTHORIZED);
+            }
             if !claiming.is_empty() {
                 let fed = feed(&self.towns.city, &self.permit, &claiming, &message.topic, &message.payload).await;
                 return match fed {

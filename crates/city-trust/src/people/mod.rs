@@ -12,7 +12,7 @@ use city_model::{Permit, Powers, Reach, Right, TenantName, Time};
 
 use crate::people::account::{StoredAccount, principal_id};
 use crate::people::session::AccountOf;
-use crate::principal::Principal;
+use crate::principal::{Principal, Role};
 use crate::{Error, Trust, token};
 
 /// How whoever makes the first administrator is called.
@@ -117,6 +117,13 @@ impl Trust {
     pub(crate) fn signed_in(&self, secret: &str, now: Time) -> Option<Arc<KnownAccount>> {
         let (tenant, name) = self.sessions.find(secret, now)?;
         self.account(&tenant, &name).filter(|known| known.stored.is_open(now))
+    }
+
+    /// What the holder of a permit is to the city.
+    #[must_use]
+    pub fn roles_of(&self, permit: &Permit) -> Vec<&'static str> {
+        let principal = self.find_principal(permit.tenant(), permit.who());
+        principal.into_iter().flat_map(|own| own.roles).map(Role::as_str).collect()
     }
 
     #[must_use]
