@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use city_model::geometry::BboxWgs84;
-use city_model::{Entity, EntityId, Geometry, Kind, Name, Scope};
+use city_model::{DataClass, Entity, EntityId, Geometry, Instance, Kind, Name, Scope};
 use roaring::RoaringBitmap;
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
@@ -28,6 +28,8 @@ pub struct Index {
     scopes: HashMap<Scope, RoaringBitmap>,
     attributes: HashMap<Name, RoaringBitmap>,
     places: HashMap<Name, RTree<Place>>,
+    /// Entities with a geometry that is personal: it stands in no tree, so they may be anywhere.
+    unplaced: HashMap<Name, RoaringBitmap>,
     values: Values,
 }
 
@@ -121,8 +123,11 @@ impl Index {
     #[must_use]
     pub fn in_area(&self, property: &Name, area: &BboxWgs84) -> RoaringBitmap {
         let envelope = AABB::from_corners([area.west, area.south], [area.east, area.north]);
-        let Some(tree) = self.places.get(property) else { return RoaringBitmap::new() };
-        tree.locate_in_envelope_intersecting(envelope).map(|place| place.data).collect()
+        let mut found = self.unplaced.get(property).cloned().unwrap_or_default();
+        if let Some(tree) = self.places.get(property) {
+            found.extend(tree.locate_in_envelope_intersecting(envelope).map(|place| place.data));
+        }
+        found
     }
 
     /// Gives an id its number: what the journal or the view says.
@@ -172,6 +177,7 @@ impl Index {
         move_set(&mut self.scopes, number, &scopes(before), &scopes(after));
         self.change_attributes(number, before, after);
         self.change_places(number, before, after);
+        self.change_unplaced(number, before, after);
         self.values.change(number, before, after);
     }
 
@@ -187,6 +193,17 @@ impl Index {
             if before.is_none_or(|before| before.find(attribute.name.as_str()).is_none()) {
                 self.attributes.entry(attribute.name.clone()).or_default().insert(number);
             }
+        }
+    }
+
+    fn change_unplaced(&mut self, number: u32, before: Option<&Entity>, after: Option<&Entity>) {
+        for name in unplaced(before) {
+            if let Some(set) = self.unplaced.get_mut(name.as_str()) {
+                set.remove(number);
+            }
+        }
+        for name in unplaced(after) {
+            self.unplaced.entry(name.clone()).or_default().insert(number);
         }
     }
 
@@ -220,17 +237,26 @@ impl Index {
         self.note_past_types(number, &entity.types);
         move_set(&mut self.scopes, number, &[], &entity.scopes);
         self.change_attributes(number, None, Some(entity));
+        self.change_unplaced(number, None, Some(entity));
     }
 }
 
-/// The geometries of an entity with the names of their attributes.
+/// The attributes of an entity whose geometries are personal.
+fn unplaced(entity: Option<&Entity>) -> impl Iterator<Item = &Name> {
+    let attributes = entity.into_iter().flat_map(|entity| &entity.attributes);
+    let is_personal =
+        |instance: &Instance| instance.class == DataClass::Personal && matches!(instance.kind, Kind::GeoProperty(_));
+    attributes.filter(move |attribute| attribute.instances.iter().any(is_personal)).map(|attribute| &attribute.name)
+}
+
+/// The geometries of an entity with the names of their attributes, but for those that are personal.
 #[must_use]
 pub fn places(entity: Option<&Entity>) -> Vec<(&Name, &Geometry)> {
     let attributes = entity.iter().flat_map(|entity| &entity.attributes);
     let instances = attributes.flat_map(|attribute| attribute.instances.iter().map(move |i| (&attribute.name, i)));
     instances
         .filter_map(|(name, instance)| match &instance.kind {
-            Kind::GeoProperty(geometry) => Some((name, geometry)),
+            Kind::GeoProperty(geometry) if instance.class != DataClass::Personal => Some((name, geometry)),
             _ => None,
         })
         .collect()

@@ -510,7 +510,8 @@ impl Staging<'_> {
         if !self.by_hand {
             may_ask(self.permit, &change, &id, current.map(|entity| &**entity))?;
         }
-        let effect = evaluate(change, current, self.now)?;
+        let mut effect = evaluate(change, current, self.now)?;
+        self.classify(&mut effect);
         if !self.by_hand {
             may_bring_about(self.permit, &id, current.map(|entity| &**entity), &effect)?;
             may_be_written([current.map(|entity| &**entity), effect.after.as_deref()])?;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use city_model::query::{AttributePath, Filter, Operand, Test};
-use city_model::{Attribute, Entity, Kind, Name, Value};
+use city_model::{Attribute, DataClass, Entity, Kind, Name, Value};
 use roaring::RoaringBitmap;
 
 /// Most attributes of one tenant whose values are indexed.
@@ -53,6 +53,11 @@ fn ordered(number: f64) -> Ordered {
 impl ValueIndex {
     pub fn insert(&mut self, number: u32, attribute: &Attribute) {
         for instance in &attribute.instances {
+            // Nothing of persons stands in an index: it is a candidate for everything.
+            if instance.class == DataClass::Personal {
+                self.other.insert(number);
+                continue;
+            }
             match &instance.kind {
                 Kind::Property(value) | Kind::VocabProperty(value) | Kind::Relationship { object: value, .. } => {
                     match value {
@@ -249,5 +254,31 @@ pub fn helped<'f>(filter: &'f Filter, found: &mut Vec<&'f Name>) {
                 found.push(&path.attribute);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use city_model::Instance;
+
+    use super::*;
+
+    #[test]
+    fn a_personal_value_is_a_candidate_for_everything_and_stands_in_no_order() {
+        let attribute = |class, value: Value| {
+            let instance = Instance { class, ..Instance::new(Kind::Property(value)) };
+            Attribute::new(Name::from_stored("https://example.org/birthday".into()), instance)
+        };
+        let mut index = ValueIndex::default();
+        index.insert(1, &attribute(DataClass::Infrastructure, Value::Int(7)));
+        index.insert(2, &attribute(DataClass::Personal, Value::Int(7)));
+        index.insert(3, &attribute(DataClass::Personal, Value::Text("1990-04-01".into())));
+        assert_eq!((index.numbers.len(), index.texts.len()), (1, 0));
+        let of = |number: i64| index.candidates(&Test::Equal(vec![Operand::Value(Value::Int(number))])).unwrap();
+        assert_eq!(of(7), RoaringBitmap::from([1, 2, 3]));
+        assert_eq!(of(8), RoaringBitmap::from([2, 3]));
+        index.remove(2, &attribute(DataClass::Personal, Value::Int(7)));
+        let left = index.candidates(&Test::Equal(vec![Operand::Value(Value::Int(7))])).unwrap();
+        assert_eq!(left, RoaringBitmap::from([1, 3]));
     }
 }

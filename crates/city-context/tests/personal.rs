@@ -8,8 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use city::{City, cause, id, meter, name, permit, value};
-use city_context::{AsOf, Context};
-use city_model::{Change, Classes, DataClass, Entity, Owner, Permit, PermitSource, Release, TenantName, Time, Value};
+use city_context::{AsOf, Context, Page};
+use city_model::geometry::{BboxWgs84, GeoRelation};
+use city_model::query::GeoQuery;
+use city_model::{
+    Attribute, Change, Classes, DataClass, Entity, Geometry, Instance, Kind, Owner, Permit, PermitSource, Position,
+    Query, Release, TenantName, Time, Value,
+};
 use city_store::Disk;
 use city_store::persons::PERSON_KEYS;
 
@@ -25,7 +30,7 @@ impl PermitSource for Birthdays {
     }
 
     fn classes(&self, _: &TenantName) -> Arc<Classes> {
-        Arc::new([(name("birthday"), DataClass::Personal)].into())
+        Arc::new([(name("birthday"), DataClass::Personal), (name("home"), DataClass::Personal)].into())
     }
 
     fn still_holds(&self, _: &Permit, _: Time) -> bool {
@@ -189,4 +194,44 @@ fn without_its_keys_a_city_opens_and_what_is_personal_is_not_there() {
     assert!(value(&city.get("a").unwrap(), "district").is_some());
     city.one(Change::Append { fragment: meter("a", &[("birthday", text("told again"))]), overwrite: true }).unwrap();
     assert_eq!(birthday(&city, "a"), Some(text("told again")));
+}
+
+#[test]
+fn no_index_of_values_or_places_holds_what_is_personal_and_queries_find_it_all_the_same() {
+    let mut city = city_of_birthdays(6);
+    let point = |lon: f64, lat: f64| Kind::GeoProperty(Geometry::Point(Position { lon, lat, height: None }));
+    let with = |key: &str, home: Kind| {
+        let mut entity = person(key, key);
+        entity.attributes.push(Attribute::new(name("home"), Instance::new(home)));
+        entity
+    };
+    city.one(Change::Create(with("a", point(139.8, 35.7)))).unwrap();
+    city.one(Change::Create(with("b", point(135.5, 34.7)))).unwrap();
+    let open = name("office");
+    let mut office = meter("c", &[]);
+    office.attributes.push(Attribute::new(open.clone(), Instance::new(point(139.8, 35.7))));
+    city.one(Change::Create(office)).unwrap();
+    for lose_view in [false, true] {
+        let space = city.context().tenant(&permit("default")).unwrap();
+        let nowhere = BboxWgs84 { west: -10.0, south: -10.0, east: -9.0, north: -9.0 };
+        let there = BboxWgs84 { west: 139.0, south: 35.0, east: 140.0, north: 36.0 };
+        let index = space.index.read();
+        assert_eq!(index.in_area(&open, &nowhere).len(), 0, "an office stands in the tree");
+        assert_eq!(index.in_area(&open, &there).len(), 1);
+        assert_eq!(index.in_area(&name("home"), &nowhere).len(), 2, "a home stands nowhere, so it may be anywhere");
+        drop(index);
+        let ring = [(139.0, 35.0), (140.0, 35.0), (140.0, 36.0), (139.0, 36.0), (139.0, 35.0)];
+        let ring = ring.map(|(lon, lat)| Position { lon, lat, height: None }).to_vec();
+        let near = GeoQuery::new(GeoRelation::Within, Geometry::Polygon(vec![ring]), name("home"));
+        let query = Query { geo: Some(near), ..Query::default() };
+        let page = Page { limit: 10, offset: 0, count: true };
+        let found = city.context().query(&permit("default"), &query, page).unwrap();
+        let ids: Vec<&str> = found.entities.iter().map(|entity| entity.id.as_str()).collect();
+        assert_eq!((ids, found.count), (vec![id("a").as_str()], Some(1)));
+        restart(&mut city, lose_view);
+    }
+    erase(&city, "a").unwrap();
+    let space = city.context().tenant(&permit("default")).unwrap();
+    let nowhere = BboxWgs84 { west: -10.0, south: -10.0, east: -9.0, north: -9.0 };
+    assert_eq!(space.index.read().in_area(&name("home"), &nowhere).len(), 1);
 }

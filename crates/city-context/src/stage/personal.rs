@@ -1,13 +1,15 @@
 //! What is personal is sealed before it becomes part of a record, with the key of its entity; and it is
 //! erased with that key.
 
+use std::sync::Arc;
+
 use city_model::{Applied, Change, DataClass, DatasetSelection, EntityId, Instance, Name, Note, Rejected};
 use city_store::codec::{Writer, class_number, write_instance, write_sealed};
 use city_store::record::{RecordKind, Touched, Transition};
 
 use super::{Move, StageError, Staging};
 use crate::commandable::may_be_written;
-use crate::evaluate::TouchedInstance;
+use crate::evaluate::{Effect, TouchedInstance};
 use crate::{Error, persons};
 
 /// An instance as it is written.
@@ -32,6 +34,24 @@ impl Staging<'_> {
             write_instance(instance, terms, &mut out);
         }
         Ok(Written { class: class_number(class), key_id, bytes: out.bytes.into() })
+    }
+
+    /// Gives the values that a change leaves behind the classes of their attributes.
+    pub(super) fn classify(&self, effect: &mut Effect) {
+        if self.classes.is_empty() {
+            return;
+        }
+        let class_of = |name: &Name| self.classes.get(name).copied();
+        for touched in &mut effect.touched {
+            if let (Some(after), Some(class)) = (&mut touched.after, class_of(&touched.attribute)) {
+                after.class = class;
+            }
+        }
+        for attribute in effect.after.iter_mut().flat_map(|entity| &mut Arc::make_mut(entity).attributes) {
+            if let Some(class) = class_of(&attribute.name) {
+                attribute.instances.iter_mut().for_each(|instance| instance.class = class);
+            }
+        }
     }
 
     pub(super) fn touched(&self, entity: u32, touched: &TouchedInstance) -> Result<Touched, StageError> {
