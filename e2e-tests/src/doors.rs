@@ -37,7 +37,7 @@ pub fn doors() -> Vec<Door> {
             add(cell.trim(), "/ngsi-ld/v1");
         }
     }
-    for own in ["ops.md", "loop.md", "trust.md", "audit.md", "sources.md"] {
+    for own in ["ops.md", "loop.md", "trust.md", "audit.md", "sources.md", "timetables.md", "ogc.md"] {
         page(own).lines().filter_map(|line| line.strip_prefix("## ")).for_each(|line| add(line, ""));
     }
     assert!(doors.len() >= 40, "the reference pages list only {} doors", doors.len());
@@ -60,6 +60,9 @@ pub fn fill(path: &str, word: &str, instance: &str) -> String {
         .replace("{ruleId}", word)
         .replace("{accountId}", word)
         .replace("{sourceId}", word)
+        .replace("{feedId}", word)
+        .replace("{collectionId}", &format!("Type-{word}"))
+        .replace("{featureId}", &format!("urn:ngsi-ld:Thing:{word}"))
         .replace("{number}", "1")
 }
 
@@ -209,7 +212,7 @@ fn blank(value: &mut Value) {
             }
             for (key, value) in members.iter_mut() {
                 match key.as_str() {
-                    "createdAt" | "modifiedAt" | "deletedAt" | "notifiedAt" | "journal" | "followers"
+                    "createdAt" | "modifiedAt" | "timeStamp" | "deletedAt" | "notifiedAt" | "journal" | "followers"
                     | "instanceId" | "invitation" | "page" => *value = Value::Null,
                     "id" if value.as_str().is_some_and(|id| id.contains("List:")) => *value = Value::Null,
                     _ => blank(value),

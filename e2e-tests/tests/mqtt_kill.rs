@@ -20,6 +20,17 @@ const WRITERS: usize = 2;
 /// Longest life of a server under load.
 const LIFE_MS_MAX: u64 = 700;
 
+/// Takes what is counted.
+const COUNTED: &str = r#"
+name: counted
+from: {mqtt: {topic: counted/+}}
+map:
+  format: text
+  id: '"urn:ngsi-ld:Count:" + split(row.text, ":")[0]'
+  type: Count
+  attributes: {count: 'number(split(row.text, ":")[1])'}
+"#;
+
 /// Where the server listens now; empty while it does not.
 type Address = Arc<Mutex<String>>;
 
@@ -28,8 +39,8 @@ fn address(of: &Address) -> Option<String> {
 }
 
 /// Publishes one numbered message after the other, and goes on with the one under way after each kill.
-fn write(qos: u8, writer: usize, to: &Address, stop: &AtomicBool) -> Vec<u64> {
-    let (name, topic) = (format!("writer-{qos}-{writer}"), format!("ledger/{qos}"));
+fn write(qos: u8, writer: usize, topic: &str, to: &Address, stop: &AtomicBool) -> Vec<u64> {
+    let name = format!("{topic}-{qos}-{writer}");
     let login = Login::staying(if writer.is_multiple_of(2) { 4 } else { 5 }, &name);
     let mut acknowledged = Vec::new();
     let (mut number, mut phase) = (0u64, PUBLISH);
@@ -44,7 +55,7 @@ fn write(qos: u8, writer: usize, to: &Address, stop: &AtomicBool) -> Vec<u64> {
                 let id = u16::try_from(number % 60_000).unwrap() + 1;
                 if phase == PUBLISH {
                     let text = format!("{writer}:{number}");
-                    let bytes = client.publish_bytes(&topic, text.as_bytes(), (qos, false, was_sent), id);
+                    let bytes = client.publish_bytes(topic, text.as_bytes(), (qos, false, was_sent), id);
                     was_sent = true;
                     client.send(&bytes)?;
                     client.reason(if qos == 1 { PUBACK } else { PUBREC }, id)?;
@@ -162,6 +173,8 @@ fn nothing_acknowledged_is_lost_and_what_is_sent_exactly_once_comes_once() {
         server
     };
     let mut server = start();
+    let set_up = server.client().request("POST", "/ops/v1/sources").body("application/yaml", COUNTED).answer();
+    assert_eq!(set_up.status, 201, "{}", set_up.text());
     // Who hears is there before anything is said.
     for qos in [1, 2] {
         let name = format!("reader-{qos}");
@@ -174,8 +187,12 @@ fn nothing_acknowledged_is_lost_and_what_is_sent_exactly_once_comes_once() {
         let writers: Vec<_> = [1, 2]
             .into_iter()
             .flat_map(|qos| (0..WRITERS).map(move |writer| (qos, writer)))
-            .map(|(qos, writer)| (qos, writer, scope.spawn(move || write(qos, writer, now, stop))))
+            .map(|(qos, writer)| {
+                (qos, writer, scope.spawn(move || write(qos, writer, &format!("ledger/{qos}"), now, stop)))
+            })
             .collect();
+        let counted: Vec<_> =
+            (0..WRITERS).map(|writer| scope.spawn(move || write(2, writer, "counted/of", now, stop))).collect();
         let meter = scope.spawn(move || report(now, stop));
         let readers = [1, 2].map(|qos| (qos, scope.spawn(move || hear(qos, now, done))));
         for _ in 0..kills {
@@ -192,6 +209,12 @@ fn nothing_acknowledged_is_lost_and_what_is_sent_exactly_once_comes_once() {
             assert!(!own.is_empty(), "writer {writer} of QoS {qos} got nothing acknowledged");
             ledger.entry(qos).or_default().extend(own.iter().map(|number| format!("{writer}:{number}")));
         }
+        // What a source took is counted in the commit of its rows: one that was sent exactly once is counted once.
+        let counted: usize = counted.into_iter().map(|thread| thread.join().unwrap().len()).sum();
+        let source = &server.client().get("/ops/v1/sources").json_of(200)["sources"][0];
+        let taken = usize::try_from(source["applied"].as_u64().unwrap()).unwrap();
+        assert!(counted > 0 && (counted..=counted + WRITERS).contains(&taken), "{counted} acknowledged, {taken} taken");
+        println!("source: {counted} acknowledged, {taken} taken");
         let last = meter.join().unwrap();
         let entity = server.client().get(&format!("{ENTITIES}/urn:ngsi-ld:Meter:1?options=keyValues")).json_of(200);
         let reading = entity["reading"].as_u64().unwrap();

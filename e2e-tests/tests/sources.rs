@@ -142,17 +142,18 @@ fn what_is_rejected_is_kept_with_its_reason_and_mended_by_message_or_by_source()
     let mended = folder.path().join("mended.json");
     std::fs::write(&mended, mixed.replace("yesterday", "2026-11-26T04:00:00Z")).unwrap();
     let taken = cli(&["rejects", "mend", "gauges", "1", mended.to_str().unwrap()]);
-    assert_eq!((taken.code, taken.out.trim()), (Some(0), "message 1: 2 applied, 0 rejected"), "{taken:?}");
+    assert_eq!((taken.code, taken.out.trim()), (Some(0), "message 4: 2 applied, 0 rejected"), "{taken:?}");
     assert_eq!(level(&client, "2"), json!(0.2));
-    assert_eq!(lineage(&client, "2")["message"], 1);
+    let of_2 = lineage(&client, "2");
+    assert_eq!((&of_2["message"], &of_2["cameAs"]["replaces"]), (&json!(4), &json!(1)), "as it was mended");
 
     // Or the source was wrong: mended, it takes the message as it came.
     let _ = add(&client, &GAUGES.replace("+ row.id", "+ uri(row.id)")).expect(200);
     assert_eq!(cli(&["rejects", "replay", "gauges", "3"]).code, Some(0));
     assert_eq!(client.get(&format!("{ENTITIES}/urn:ngsi-ld:RiverGauge:a%2520b")).status, 200);
     assert_eq!(cli(&["rejects", "replay", "gauges", "2"]).code, Some(3), "still broken");
-    assert_eq!(cli(&["rejects", "drop", "gauges", "2"]).code, Some(0));
-    assert_eq!(cli(&["rejects", "drop", "gauges", "2"]).code, Some(1));
+    assert_eq!(cli(&["rejects", "drop", "gauges", "2"]).code, Some(1), "another has taken its place");
+    assert_eq!(cli(&["rejects", "drop", "gauges", "6"]).code, Some(0));
     assert_eq!(cli(&["rejects", "list", "gauges"]).out, "");
     assert_eq!(client.get(SOURCES).json_of(200)["sources"][0]["rejectsKept"], 0);
     server.stop();

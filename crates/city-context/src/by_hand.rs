@@ -10,7 +10,7 @@ use city_store::record::LIVE_BRANCH;
 
 use crate::as_of::{UNDO_MAX, await_published};
 use crate::image::Parts;
-use crate::{AsOf, Context, Error, TenantSpace, select};
+use crate::{Also, AsOf, Context, Error, TenantSpace, select};
 
 impl Context {
     /// Suggestions, decisions and commands, and what is commandable: all of the changes or, where one of them is
@@ -22,7 +22,7 @@ impl Context {
         changes: Vec<Change>,
         cause: Cause,
     ) -> Result<Result<Vec<Applied>, Rejected>, Error> {
-        let receiver = self.submit(permit, changes, cause, Vec::new(), None, true)?;
+        let receiver = self.submit(permit, changes, cause, Also::default(), None, true)?;
         let results = receiver.blocking_recv().unwrap_or(Err(Error::Stopping))?;
         Ok(results.into_iter().collect())
     }

@@ -4,6 +4,7 @@
 //! room gives; entities, counts and discoveries go out to whoever holds a permit to read them.
 //! `Context::apply` is the one place that alters state.
 
+mod also;
 pub mod answers;
 pub mod as_of;
 mod by_hand;
@@ -36,6 +37,7 @@ use city_store::record::{AlsoWrite, LIVE_BRANCH};
 use city_store::{Clock, CommitError, Committer, Disk, Journal, JournalReader, PersonKeys, Published, View};
 use tokio::sync::oneshot;
 
+pub use also::{Also, Note};
 pub use as_of::{AsOf, Brought};
 pub use image::Image;
 pub use select::{Filling, Found, Page};
@@ -150,7 +152,7 @@ impl Context {
         cause: Cause,
         also: Vec<AlsoWrite>,
     ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
-        let receiver = self.submit(permit, changes, cause, also, None, false)?;
+        let receiver = self.submit(permit, changes, cause, also.into(), None, false)?;
         receiver.await.unwrap_or(Err(Error::Stopping))
     }
 
@@ -162,7 +164,7 @@ impl Context {
         cause: Cause,
         key: &str,
     ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
-        let receiver = self.submit(permit, changes, cause, Vec::new(), Some(key.into()), false)?;
+        let receiver = self.submit(permit, changes, cause, Also::default(), Some(key.into()), false)?;
         receiver.await.unwrap_or(Err(Error::Stopping))
     }
 
@@ -174,7 +176,7 @@ impl Context {
         cause: Cause,
         also: Vec<AlsoWrite>,
     ) -> Result<Vec<Result<Applied, Rejected>>, Error> {
-        let receiver = self.submit(permit, changes, cause, also, None, false)?;
+        let receiver = self.submit(permit, changes, cause, also.into(), None, false)?;
         receiver.blocking_recv().unwrap_or(Err(Error::Stopping))
     }
 
@@ -183,13 +185,12 @@ impl Context {
         permit: &Permit,
         changes: Vec<Change>,
         cause: Cause,
-        also: Vec<AlsoWrite>,
+        also: Also,
         key: Option<Box<str>>,
         by_hand: bool,
     ) -> Result<oneshot::Receiver<stage::Answer>, Error> {
         let (answer, receiver) = oneshot::channel();
-        let weight =
-            changes.iter().map(weigh::weigh).sum::<usize>() + also.iter().map(weigh::weigh_also).sum::<usize>();
+        let weight = changes.iter().map(weigh::weigh).sum::<usize>() + also.weight();
         let request = Request { permit: permit.clone(), changes, cause, also, key, by_hand, weight, answer };
         self.committer.submit(request).map_err(|_| Error::Busy)?;
         Ok(receiver)
@@ -229,7 +230,7 @@ impl Context {
     /// Who may define may look at what is defined.
     fn reading_definitions(&self, permit: &Permit, kind: DefinitionKind) -> Result<Arc<TenantSpace>, Error> {
         let right = match kind {
-            DefinitionKind::Rule | DefinitionKind::Source => Right::Operate,
+            kind if kind.is_of_operation() => Right::Operate,
             kind if kind.decides_who_may() => Right::Administer,
             _ => Right::Define,
         };

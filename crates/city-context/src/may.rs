@@ -4,7 +4,7 @@
 //! or why not. Where the holder could not even see that the entity is there, it is not there for them.
 
 use city_model::reach::{Attributes, Shown, Sight};
-use city_model::{Change, Definition, DefinitionKind, Entity, EntityId, Name, Permit, Reach, Rejected, Right};
+use city_model::{Change, Definition, Entity, EntityId, Name, Permit, Reach, Rejected, Right};
 
 use crate::evaluate::Effect;
 
@@ -161,7 +161,7 @@ pub fn needs(change: &Change) -> Option<Right> {
     Some(match change {
         Change::Define(Definition { kind, .. }) | Change::Undefine { kind, .. } => match kind.decides_who_may() {
             true => Right::Administer,
-            false if matches!(kind, DefinitionKind::Rule | DefinitionKind::Source) => Right::Operate,
+            false if kind.is_of_operation() => Right::Operate,
             false => Right::Define,
         },
         // Whoever did something may say so.

@@ -97,7 +97,7 @@ fn load_tenant(view: &View, space: &TenantSpace) -> Result<Position, Error> {
 }
 
 fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
-    const KINDS: [DefinitionKind; 10] = [
+    const KINDS: [DefinitionKind; 11] = [
         DefinitionKind::Subscription,
         DefinitionKind::Registration,
         DefinitionKind::JsonLdContext,
@@ -108,6 +108,7 @@ fn load_definitions(view: &View, space: &TenantSpace) -> Result<(), Error> {
         DefinitionKind::Actuator,
         DefinitionKind::Account,
         DefinitionKind::Source,
+        DefinitionKind::Timetable,
     ];
     for kind in KINDS {
         let prefix = definition_key(space.number, kind, "");

@@ -1,10 +1,9 @@
 //! Changes that are queued now and answered later: whoever hands in several has them applied in that order.
 
 use city_model::{Applied, Cause, Change, Permit, Rejected};
-use city_store::record::AlsoWrite;
 use tokio::sync::oneshot;
 
-use crate::{Context, Error, stage};
+use crate::{Also, Context, Error, stage};
 
 /// Changes that are on their way; dropping it does not call them back.
 #[derive(Debug)]
@@ -24,8 +23,8 @@ impl Context {
         permit: &Permit,
         changes: Vec<Change>,
         cause: Cause,
-        also: Vec<AlsoWrite>,
+        also: impl Into<Also>,
     ) -> Result<Pending, Error> {
-        self.submit(permit, changes, cause, also, None, false).map(Pending)
+        self.submit(permit, changes, cause, also.into(), None, false).map(Pending)
     }
 }

@@ -1,5 +1,4 @@
-//! On the commit thread: requests become records, against what is durable plus what is staged
-//! before them in the same batch.
+//! On the commit thread: requests become records, against what is durable and what the batch staged before them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use crate::image::{Identity, Image, Parts, Stamp};
 use crate::images::Images;
 use crate::may::{may_ask, may_bring_about, may_change_past, needs};
 use crate::tenant::{TENANTS_MAX, TenantSpace, Tenants};
-use crate::{Error, Standing};
+use crate::{Also, Error, Standing};
 
 mod batch;
 mod definitions;
@@ -39,7 +38,7 @@ pub struct Request {
     pub permit: Permit,
     pub changes: Vec<Change>,
     pub cause: Cause,
-    pub also: Vec<AlsoWrite>,
+    pub also: Also,
     /// The same key within a day gets the same answer.
     pub key: Option<Box<str>>,
     /// By the hand of the loop.
@@ -249,7 +248,7 @@ impl ContextStager {
         &mut self,
         asked: &Asked,
         changes: Vec<Change>,
-        mut also: Vec<AlsoWrite>,
+        mut also: Also,
         key: Option<Box<str>>,
         now: Time,
         batch: &mut Batch,
@@ -298,6 +297,7 @@ impl ContextStager {
             let stored = answers::request_key(staging.order.space.number, key).into();
             also.push(AlsoWrite { space: Space::Requests, key: stored, value: Some(value.as_slice().into()) });
         }
+        let also = also.rows(&results);
         if !also.is_empty() {
             let mut record = staging.record(RecordKind::Also, 0);
             record.also = also;

@@ -20,7 +20,7 @@ use crate::row::Row;
 use crate::value::{RowVal, from_val, to_val};
 
 /// The names an expression may use.
-const VARIABLES: [&str; 4] = ["row", "geometry", "feature_id", "line"];
+const VARIABLES: [&str; 5] = ["row", "geometry", "feature_id", "line", "message"];
 
 /// The interpreter's root: functions of CEL and of the mapping language.
 pub(crate) struct Language {
@@ -40,6 +40,8 @@ pub(crate) struct Expression {
     source: Box<str>,
     ast: IdedExpr,
     short: Option<Short>,
+    /// Whether it asks about the message that the row is of.
+    asks_about: bool,
     /// Columns that are named in the text, and whether each must be there.
     pub(crate) columns: Vec<(Box<str>, bool)>,
 }
@@ -81,7 +83,8 @@ impl Language {
         let short = Short::of(&ast);
         ask_before_reading(&mut ast);
         meter::put_in(&mut ast);
-        Ok(Expression { source: source.into(), ast, short, columns: study.columns })
+        let Study { columns, asks_about, .. } = study;
+        Ok(Expression { source: source.into(), ast, short, asks_about, columns })
     }
 
     fn knows(&self, function: &str) -> bool {
@@ -108,6 +111,9 @@ impl Expression {
         context.add_variable_as_val("geometry", to_val(row.geometry()));
         context.add_variable_as_val("feature_id", to_val(row.feature_id()));
         context.add_variable_as_val("line", Box::new(CelInt::from(i64::try_from(row.line).unwrap_or(i64::MAX))));
+        if self.asks_about {
+            context.add_variable_as_val("message", to_val(row.about().item()));
+        }
         context.add_variable_as_val("row", Box::new(RowVal { row, meter }));
         let value = Value::resolve_val(&self.ast, &context);
         match value {
@@ -184,10 +190,18 @@ fn column(ast: &IdedExpr) -> Option<(&str, bool)> {
     }
 }
 
+fn literal(ast: &IdedExpr) -> Option<&str> {
+    match &ast.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
+        _ => None,
+    }
+}
+
 /// Learns which columns an expression reads, and refuses what it may not do.
 #[derive(Default)]
 struct Study {
     columns: Vec<(Box<str>, bool)>,
+    asks_about: bool,
     bound: BTreeSet<String>,
 }
 
@@ -202,12 +216,13 @@ impl Study {
         }
         match &ast.expr {
             Expr::Ident(name) => {
+                self.asks_about |= name == "message";
                 let known = VARIABLES.contains(&name.as_str()) || name.starts_with('@') || self.bound.contains(name);
                 // Names of types are values too: `type(x) == string`.
                 let types = ["string", "int", "uint", "double", "bool", "bytes", "list", "map", "null_type", "type"];
                 if !known && !types.contains(&name.as_str()) {
                     return Err(format!(
-                        "there is no variable {name}; there are row, geometry, feature_id and line, \
+                        "there is no variable {name}; there are row, message, geometry, feature_id and line, \
                          and a text needs quotation marks of its own: '\"{name}\"'"
                     ));
                 }
@@ -238,6 +253,12 @@ impl Study {
                 {
                     self.columns.push((name.inner().into(), false));
                     return Ok(());
+                }
+                if let [.., from, to] = call.args.as_slice()
+                    && call.func_name == "unit"
+                    && let (Some(from), Some(to)) = (literal(from), literal(to))
+                {
+                    crate::unit::convert(1.0, from, to)?;
                 }
                 // `optional.of(x)` is a call on a name that is no variable.
                 let namespace = |target: &IdedExpr| matches!(&target.expr, Expr::Ident(name) if name == "optional");
@@ -339,7 +360,7 @@ mod tests {
 
     fn row(json: &str) -> Row {
         let reader = Box::new(std::io::Cursor::new(json.as_bytes().to_vec()));
-        let encoding = Encoding { format: Format::GeoJsonL, delimiter: b',' };
+        let encoding = Encoding { format: Format::GeoJsonL, delimiter: b',', rows: Arc::default() };
         Decoder::open("row", reader, encoding, false).unwrap().next().unwrap().unwrap().unwrap()
     }
 

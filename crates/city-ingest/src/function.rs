@@ -14,6 +14,7 @@ use crate::item::Item;
 use crate::meter::{EVALUATION_BUDGET, METER, Meter};
 use crate::value::{from_val, to_val};
 use crate::zone::{self, Zone};
+use crate::{plane, unit};
 
 /// Code lists by name; of each, values by code.
 pub(crate) type CodeLists = HashMap<Box<str>, HashMap<Box<str>, Item<'static>>>;
@@ -45,10 +46,12 @@ pub(crate) enum Function {
     Split,
     Round,
     Uri,
+    Unit,
+    Plane,
 }
 
 /// Name, function, fewest and most arguments.
-pub(crate) const FUNCTIONS: [(&str, Function, usize, usize); 17] = [
+pub(crate) const FUNCTIONS: [(&str, Function, usize, usize); 19] = [
     ("number", Function::Number, 1, 1),
     ("integer", Function::Integer, 1, 1),
     ("text", Function::Text, 1, 1),
@@ -66,6 +69,8 @@ pub(crate) const FUNCTIONS: [(&str, Function, usize, usize); 17] = [
     ("split", Function::Split, 2, 2),
     ("round", Function::Round, 2, 2),
     ("uri", Function::Uri, 1, 1),
+    ("unit", Function::Unit, 3, 3),
+    ("plane", Function::Plane, 3, 3),
 ];
 
 impl Function {
@@ -85,7 +90,7 @@ impl Function {
             }
             // The first argument is the name of a list.
             Self::Code => return code(settings, arguments),
-            Self::Point if at(1).is_blank() => return Ok(Item::Null),
+            Self::Point | Self::Plane if at(1).is_blank() => return Ok(Item::Null),
             _ if first.is_blank() => return Ok(Item::Null),
             _ => {}
         }
@@ -145,6 +150,11 @@ impl Function {
                 rounded.parse().map(Item::Float).map_err(|_| "round failed".to_owned())
             }
             Self::Uri => Ok(Item::Text(uri_part(&text(first)?))),
+            Self::Unit => unit::convert(number(first)?, &string(at(1))?, &string(at(2))?).map(Item::Float),
+            Self::Plane => {
+                let (lon, lat) = plane::to_degrees(number(first)?, number(at(1))?, integer(at(2))?)?;
+                Ok(Item::Geometry(geometry::point(lon, lat)?.into()))
+            }
             Self::Blank | Self::Coalesce | Self::Code => Ok(Item::Null),
         }
     }

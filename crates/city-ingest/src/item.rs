@@ -9,8 +9,9 @@ use city_model::Time;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 /// Borrows from the row where it can.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Item<'a> {
+    #[default]
     Null,
     Bool(bool),
     Int(i64),

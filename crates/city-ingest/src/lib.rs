@@ -18,9 +18,12 @@ mod item;
 mod map;
 pub mod mapping;
 pub mod meter;
+mod plane;
 pub mod row;
 pub mod source;
 mod spec;
+pub mod timetables;
+mod unit;
 mod value;
 mod zone;
 

@@ -133,7 +133,7 @@ impl Mapping {
 
     #[must_use]
     pub fn encoding(&self) -> Encoding {
-        self.encoding
+        self.encoding.clone()
     }
 
     #[must_use]
@@ -280,7 +280,15 @@ fn encoding(spec: &MappingSpec) -> Result<Encoding, String> {
     }
     let delimiter = u8::try_from(spec.delimiter.unwrap_or(',')).ok().filter(u8::is_ascii);
     let delimiter = delimiter.ok_or("delimiter: it must be one ASCII character")?;
-    Ok(Encoding { format: spec.format, delimiter })
+    let rows = match spec.rows.as_deref() {
+        None => Arc::default(),
+        Some(_) if spec.format != Format::Json => return Err("rows: only json has them somewhere".to_owned()),
+        Some(path) if path.split('.').any(str::is_empty) => {
+            return Err("rows: it is a path of names, such as data.stations".to_owned());
+        }
+        Some(path) => path.split('.').map(Box::from).collect(),
+    };
+    Ok(Encoding { format: spec.format, delimiter, rows })
 }
 
 fn codes(spec: Ordered<Ordered<Item<'static>>>) -> Result<CodeLists, String> {

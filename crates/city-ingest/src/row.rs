@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use city_model::Time;
 use csv::StringRecord;
 use serde::Serialize;
 
@@ -51,27 +52,76 @@ pub struct Row {
     cells: Cells,
     geometry: Option<Arc<str>>,
     feature_id: Item<'static>,
+    about: Arc<About>,
+}
+
+/// What is known of the file or message that a row is of.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The file, or the topic or address that a message came under.
+    pub(crate) name: Box<str>,
+    pub(crate) received_at: Option<Time>,
+    /// What stands around the rows.
+    pub(crate) envelope: Item<'static>,
+}
+
+impl About {
+    /// As expressions see it.
+    pub(crate) fn item(&self) -> Item<'static> {
+        let name = || Item::Text(Cow::Owned(self.name.to_string()));
+        let parts = self.name.split('/').map(|part| Item::Text(Cow::Owned(part.to_owned())));
+        Item::Map(vec![
+            ("name".into(), name()),
+            ("parts".into(), Item::List(parts.collect())),
+            ("receivedAt".into(), self.received_at.map_or(Item::Null, Item::Time)),
+            ("envelope".into(), self.envelope.clone()),
+        ])
+    }
+}
+
+pub(crate) type Members = Vec<(Cow<'static, str>, Item<'static>)>;
+
+/// The columns of a row that is one JSON value.
+pub(crate) fn members(item: Item<'static>) -> Result<Members, String> {
+    match item {
+        Item::Map(members) if members.len() > COLUMNS_MAX => {
+            Err(format!("the row has {} columns; {COLUMNS_MAX} is the most", members.len()))
+        }
+        Item::Map(members) => Ok(members),
+        Item::Null => Ok(Vec::new()),
+        other => Err(format!("the row must be an object, not {}", other.type_name())),
+    }
 }
 
 #[derive(Debug)]
 enum Cells {
     Record { header: Arc<Header>, record: StringRecord },
-    Members { members: Vec<(Cow<'static, str>, Item<'static>)>, raw: Box<str> },
+    Members { members: Members, raw: Box<str> },
 }
 
 impl Row {
     pub(crate) fn from_record(line: u64, header: Arc<Header>, record: StringRecord) -> Self {
-        Self { line, cells: Cells::Record { header, record }, geometry: None, feature_id: Item::Null }
+        let (geometry, feature_id, about) = (None, Item::Null, Arc::default());
+        Self { line, cells: Cells::Record { header, record }, geometry, feature_id, about }
     }
 
     pub(crate) fn from_members(
         line: u64,
-        members: Vec<(Cow<'static, str>, Item<'static>)>,
+        members: Members,
         geometry: Option<Arc<str>>,
         feature_id: Item<'static>,
         raw: Box<str>,
     ) -> Self {
-        Self { line, cells: Cells::Members { members, raw }, geometry, feature_id }
+        Self { line, cells: Cells::Members { members, raw }, geometry, feature_id, about: Arc::default() }
+    }
+
+    pub(crate) fn of(mut self, about: &Arc<About>) -> Self {
+        self.about = Arc::clone(about);
+        self
+    }
+
+    pub(crate) fn about(&self) -> &About {
+        &self.about
     }
 
     #[must_use]

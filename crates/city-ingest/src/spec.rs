@@ -16,6 +16,7 @@ pub(crate) struct MappingSpec {
     pub(crate) version: Option<u32>,
     pub(crate) source: Option<SourceSpec>,
     pub(crate) format: Format,
+    pub(crate) rows: Option<String>,
     pub(crate) delimiter: Option<char>,
     pub(crate) encoding: Option<String>,
     pub(crate) target: Option<TargetSpec>,

@@ -1,7 +1,9 @@
 //! What is kept of a source's messages stays within its bounds, and its counts are what is there.
 #![allow(clippy::unwrap_used, reason = "a failed test may say so by a panic")]
 
-use city_ingest::source::book::{self, Entry, MESSAGES_KEPT, REJECTS_KEPT, Status};
+use city_ingest::source::book::{
+    self, Entry, MESSAGES_KEPT, REJECT_BYTES_MAX, REJECTS_BYTES_KEPT, REJECTS_KEPT, Tally,
+};
 use city_store::record::AlsoWrite;
 use city_store::{View, ViewBatch};
 
@@ -9,14 +11,14 @@ const TENANT: u32 = 1;
 
 struct Book {
     view: View,
-    status: Status,
+    tally: Tally,
     _folder: tempfile::TempDir,
 }
 
 impl Book {
     fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { view: View::open(folder.path()).unwrap(), status: Status::default(), _folder: folder }
+        Self { view: View::open(folder.path()).unwrap(), tally: Tally::default(), _folder: folder }
     }
 
     fn put(&self, writes: Vec<AlsoWrite>) {
@@ -31,6 +33,10 @@ impl Book {
     }
 
     fn message(&mut self, number: u64, kept: Option<&[u8]>) {
+        self.replacing(number, kept, None);
+    }
+
+    fn replacing(&mut self, number: u64, kept: Option<&[u8]>, replaces: Option<u64>) {
         let entry = Entry {
             number,
             received_at_micros: 0,
@@ -43,10 +49,15 @@ impl Book {
             applied: 0,
             rejected: 1,
             reasons: Vec::new(),
+            replaces,
             lines: Vec::new(),
         };
-        let writes = book::write(&self.view, TENANT, "gauges", &mut self.status, &entry, kept).unwrap();
+        let writes = self.tally.note(TENANT, "gauges", &entry, kept.map(<[u8]>::to_vec)).unwrap();
         self.put(writes);
+        if number.is_multiple_of(100) {
+            let read = Tally::load(&self.view, TENANT, "gauges").unwrap();
+            assert_eq!(read.status, self.tally.status, "what is read again is what was");
+        }
     }
 
     fn rejects(&self) -> Vec<u64> {
@@ -63,13 +74,25 @@ fn of_the_rejects_the_oldest_goes_and_the_count_is_what_is_there() {
     let mut book = Book::open();
     (1..=REJECTS_KEPT + 3).for_each(|number| book.message(number, Some(b"x")));
     assert_eq!(book.rejects(), (4..=REJECTS_KEPT + 3).collect::<Vec<_>>());
-    assert_eq!(book.status.kept, REJECTS_KEPT);
-    // Rejected again, it is kept once; taken, it is kept no more.
-    book.message(9, Some(b"y"));
-    assert_eq!((book.status.kept, book.rejects().len() as u64), (REJECTS_KEPT, REJECTS_KEPT));
-    book.message(9, None);
-    assert_eq!((book.status.kept, book.rejects().len() as u64), (REJECTS_KEPT - 1, REJECTS_KEPT - 1));
+    assert_eq!(book.tally.status.kept, REJECTS_KEPT);
+    // Rejected again, it stands under its new number alone; taken, it is kept no more.
+    let next = REJECTS_KEPT + 4;
+    book.replacing(next, Some(b"y"), Some(9));
+    assert_eq!((book.tally.status.kept, book.rejects().len() as u64), (REJECTS_KEPT, REJECTS_KEPT));
+    assert!(!book.rejects().contains(&9) && book.rejects().contains(&next));
+    book.replacing(next + 1, None, Some(next));
+    assert_eq!((book.tally.status.kept, book.rejects().len() as u64), (REJECTS_KEPT - 1, REJECTS_KEPT - 1));
+    assert_eq!(book.entry(next + 1).unwrap().replaces, Some(next));
     assert!(book.entry(1).is_some(), "the entry of a reject that went stays");
+}
+
+#[test]
+fn rejects_are_bounded_by_their_bytes_too() {
+    let mut book = Book::open();
+    let fits = REJECTS_BYTES_KEPT / REJECT_BYTES_MAX as u64;
+    let message = vec![b'x'; REJECT_BYTES_MAX];
+    (1..=fits + 2).for_each(|number| book.message(number, Some(&message)));
+    assert_eq!(book.rejects(), (3..=fits + 2).collect::<Vec<_>>());
 }
 
 #[test]
@@ -78,18 +101,20 @@ fn a_message_too_old_goes_with_its_reject_and_is_counted_once() {
     (1..=REJECTS_KEPT).for_each(|number| book.message(number, Some(b"x")));
     // Message 1 is the oldest reject and too old, both at once.
     book.message(MESSAGES_KEPT + 1, Some(b"x"));
-    assert_eq!((book.status.kept, book.rejects().len() as u64), (REJECTS_KEPT, REJECTS_KEPT));
-    book.message(MESSAGES_KEPT + 2, None);
-    assert_eq!((book.status.kept, book.rejects().len() as u64), (REJECTS_KEPT - 1, REJECTS_KEPT - 1));
-    assert!(book.entry(1).is_none() && book.entry(2).is_none() && book.entry(3).is_some());
+    assert_eq!((book.tally.status.kept, book.rejects().len() as u64), (REJECTS_KEPT, REJECTS_KEPT));
+    // Numbers that no message came to have leave nothing behind.
+    book.message(MESSAGES_KEPT + 3, None);
+    assert_eq!((book.tally.status.kept, book.rejects().len() as u64), (REJECTS_KEPT - 2, REJECTS_KEPT - 2));
+    assert!(book.entry(1).is_none() && book.entry(2).is_none() && book.entry(3).is_none() && book.entry(4).is_some());
 }
 
 #[test]
 fn a_number_that_was_taken_is_given_to_no_other_message() {
     let mut book = Book::open();
-    let taken = book::take_number(TENANT, "gauges", &mut book.status).unwrap();
+    let number = book.tally.next();
+    let taken = book.tally.take_number(TENANT, "gauges", number).unwrap();
     book.put(vec![taken]);
     // The server dies here, before the entry: what is read again goes on after the number.
-    assert_eq!(book::status(&book.view, TENANT, "gauges").unwrap().messages, 1);
+    assert_eq!(Tally::load(&book.view, TENANT, "gauges").unwrap().next(), 2);
     assert!(book.entry(1).is_none());
 }

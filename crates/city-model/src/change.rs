@@ -127,6 +127,8 @@ pub enum DefinitionKind {
     Account,
     /// Where messages come from, and what becomes of them.
     Source,
+    /// A feed of public transport.
+    Timetable,
 }
 
 /// `body` is written and read by the room that owns the kind; the journal keeps it as it is.
@@ -203,7 +205,14 @@ impl DefinitionKind {
             Self::Actuator => "Actuator",
             Self::Account => "Account",
             Self::Source => "Source",
+            Self::Timetable => "Timetable",
         }
+    }
+
+    /// Whether definitions of this kind belong to the city's running, so that its operators make and see them.
+    #[must_use]
+    pub fn is_of_operation(self) -> bool {
+        matches!(self, Self::Rule | Self::Source | Self::Timetable)
     }
 
     /// Whether definitions of this kind say who or what may do what, so that only administrators make and see them.

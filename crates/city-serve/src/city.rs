@@ -7,6 +7,7 @@ use city_action::control::Control;
 use city_context::Context;
 use city_history::History;
 use city_ingest::source::Sources;
+use city_ingest::timetables::Timetables;
 use city_insight::Insight;
 use city_model::{Cause, Change, DefinitionKind, Note, Permit, Time};
 use city_ngsi_ld::ContextStore;
@@ -42,6 +43,7 @@ pub struct City {
     pub readers: Readers,
     pub messages: crate::mqtt::Messages,
     pub sources: Arc<Sources>,
+    pub timetables: Timetables,
     pub streams: Streams,
     /// Whether browsers reach it by TLS, here or at a proxy in front.
     pub is_secure: bool,

@@ -327,6 +327,7 @@ fn shown_entry(entry: &Entry) -> Value {
         "message": entry.number, "receivedAt": time(entry.received_at_micros), "version": entry.version,
         "name": entry.name, "by": entry.by, "bytes": entry.bytes, "sha256": entry.sha256, "read": entry.read,
         "applied": entry.applied, "rejected": entry.rejected, "reasons": entry.reasons,
+        "replaces": entry.replaces,
     })
 }
 

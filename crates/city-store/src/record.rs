@@ -131,6 +131,7 @@ fn definition_number(kind: DefinitionKind) -> u8 {
         DefinitionKind::Actuator => 7,
         DefinitionKind::Source => 8,
         DefinitionKind::Account => 9,
+        DefinitionKind::Timetable => 10,
     }
 }
 
@@ -146,6 +147,7 @@ fn definition_kind(number: u8) -> Result<DefinitionKind, Error> {
         7 => DefinitionKind::Actuator,
         8 => DefinitionKind::Source,
         9 => DefinitionKind::Account,
+        10 => DefinitionKind::Timetable,
         _ => return Err(Error::Undecodable("a definition has an unknown kind".to_owned())),
     })
 }

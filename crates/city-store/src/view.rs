@@ -47,9 +47,11 @@ pub enum Space {
     Sources,
     /// tenant | row of a messaging session → what it holds.
     Sessions,
+    /// tenant | feed | version | piece → a piece of the archive of a timetable.
+    Feeds,
 }
 
-const SPACES: [Space; 14] = [
+const SPACES: [Space; 15] = [
     Space::Meta,
     Space::Tenants,
     Space::Terms,
@@ -64,6 +66,7 @@ const SPACES: [Space; 14] = [
     Space::Persons,
     Space::Sources,
     Space::Sessions,
+    Space::Feeds,
 ];
 
 impl Space {
@@ -96,6 +99,7 @@ impl Space {
             Self::Persons => "persons",
             Self::Sources => "sources",
             Self::Sessions => "sessions",
+            Self::Feeds => "feeds",
         }
     }
 }

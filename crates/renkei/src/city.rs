@@ -9,6 +9,7 @@ use city_action::control::{self, Control};
 use city_context::{Context, OpenReport, definitions_of};
 use city_history::{History, Policy as Retention};
 use city_ingest::source::Sources;
+use city_ingest::timetables::Timetables;
 use city_insight::{Insight, NotTaken};
 use city_model::{DefinitionKind, EntityId, Hand, Mint, Permit, PermitSource, Proposal};
 use city_ngsi_ld::{ContextDocument, ContextStore};
@@ -92,6 +93,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
     let resolver = Resolver { contexts: Arc::clone(&contexts), outbound: outbound.clone() };
     let asked = Arc::clone(&trust) as Arc<dyn PermitSource>;
     let sources = Sources::start(Arc::clone(&context), asked, Arc::new(resolver), outbound.clone());
+    let timetables = Timetables::new(Arc::clone(&context));
     let journal_reader = context.journal().clone();
     let city = City {
         insight,
@@ -110,6 +112,7 @@ pub fn open(path: &Path, settings: Settings) -> Result<OpenCity> {
         readers: Readers::default(),
         messages: city_serve::mqtt::Messages::default(),
         sources,
+        timetables,
         streams: Streams::start(journal_reader).context("The thread for streams cannot be started")?,
         is_secure: settings.is_secure,
     };

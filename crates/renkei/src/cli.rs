@@ -57,6 +57,8 @@ pub enum Command {
     Source(crate::source::Options),
     /// Messages of sources that could not be used: list, mend, replay, drop
     Rejects(crate::source::RejectsOptions),
+    /// Public transport: check a GTFS feed, put it, list, what leaves a stop next
+    Gtfs(crate::gtfs::Options),
     /// The trail: what was done, by whom, and whether it is still what it was
     Audit(crate::audit::Options),
     /// Look after subscriptions: how they fare, what was given up, send it again

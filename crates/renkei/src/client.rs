@@ -108,6 +108,10 @@ impl Client {
         self.block_on(self.caller.call(Method::POST, path, body.into(), Some(content_type)))
     }
 
+    pub fn put(&self, path: &str, body: impl Into<Bytes>, content_type: &'static str) -> Result<Answer> {
+        self.block_on(self.caller.call(Method::PUT, path, body.into(), Some(content_type)))
+    }
+
     /// The body of a good answer as JSON; else what the server says is wrong.
     pub fn get_json(&self, path: &str) -> Result<Value> {
         json(&good(self.get(path)?)?)

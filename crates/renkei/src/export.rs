@@ -9,14 +9,15 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use crate::cli::ServerOptions;
-use crate::client::{Client, good, header_number, query_string};
+use crate::client::{Client, encode, good, header_number, query_string};
 use crate::{Outcome, WrongUsage};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
   renkei export ngsi-ld --type Building > buildings.ndjson
   renkei export geojson --type EvacuationShelter --out shelters.geojson
-  renkei export csv --type TrafficAccident --q 'numberOfFatalities>0' --out fatal.csv")]
+  renkei export csv --type TrafficAccident --q 'numberOfFatalities>0' --out fatal.csv
+  renkei export gtfs --feed toei-bus --out toei-bus.zip")]
 pub struct Options {
     /// Form of the file: ngsi-ld is one normalised entity a line
     #[arg(value_enum)]
@@ -24,6 +25,9 @@ pub struct Options {
     /// Where to; without it to the standard output
     #[arg(long, env = "RENKEI_EXPORT_OUT", value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Name of the feed, for gtfs
+    #[arg(long, env = "RENKEI_FEED", value_name = "NAME", required_if_eq("format", "gtfs"))]
+    pub feed: Option<String>,
     #[command(flatten)]
     pub which: Which,
     #[command(flatten)]
@@ -35,6 +39,8 @@ pub enum Format {
     NgsiLd,
     Csv,
     Geojson,
+    /// A feed of public transport, as it came
+    Gtfs,
 }
 
 /// Which entities a command is about.
@@ -134,6 +140,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
             writeln!(out, "\n]}}")?;
         }
         Format::Csv => count = csv(&client, &options.which, &mut out)?,
+        Format::Gtfs => {
+            let feed = options.feed.as_deref().unwrap_or_default();
+            out.write_all(&good(client.get(&format!("/gtfs/v1/feeds/{}/archive", encode(feed)))?)?.body)?;
+            out.flush()?;
+            return Ok(Outcome::Ok);
+        }
     }
     out.flush()?;
     if options.out.is_some() {

@@ -15,6 +15,7 @@ mod demo;
 mod doctor;
 mod erase;
 mod export;
+mod gtfs;
 mod import;
 mod log_file;
 #[cfg(test)]
@@ -113,6 +114,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Rule(options) => rule::run(&options),
         Command::Actuator(options) => actuator::run(&options),
         Command::Source(options) => source::run(&options),
+        Command::Gtfs(options) => gtfs::run(&options),
         Command::Rejects(options) => source::run_rejects(&options),
         Command::Audit(options) => audit::run(&options),
         Command::Undelete(options) => undelete::run(&options),

@@ -352,12 +352,7 @@ fn test(file: &Path, message: &Path, as_json: bool) -> Result<Outcome> {
         paused: false,
     };
     let source = Source::of(stored).with_context(|| format!("{} is no source", file.display()))?;
-    let mut bytes = read(message)?;
-    if source.mapping.format() == city_ingest::Format::Json
-        && bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
-    {
-        bytes = [b"[", &bytes[..], b"]"].concat();
-    }
+    let bytes = read(message)?;
     let name = message.display().to_string();
     let decoder = Decoder::open(&name, Box::new(Cursor::new(bytes)), source.mapping.encoding(), false)?;
     let (mut entities, mut rejected) = (Vec::new(), Vec::new());

@@ -22,6 +22,8 @@ use source::{Room, manifests, nothing, sources};
 const ROOMS: &[(&str, u8, &str)] = &[
     ("city-model", 0, "the words; no I/O, no JSON, no clock"),
     ("city-ngsi-ld", 1, "NGSI-LD between bytes and the model; pure"),
+    ("city-gtfs", 1, "GTFS between bytes and timetables; pure"),
+    ("city-ogc", 1, "OGC API Features and CQL2 between texts and queries; pure"),
     ("city-mqtt", 1, "MQTT between bytes and packets, and what a broker keeps; pure"),
     ("city-cel", 1, "what an expression of the language may be; pure"),
     ("city-store", 1, "touches disk; runs the commit thread"),
@@ -70,6 +72,8 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("city-model", &["serde", "serde_json", "tokio", "bytes", "http", "tracing", "metrics", "parking_lot"]),
     ("city-ngsi-ld", &["tokio", "http", "hyper", "bytes", "tracing", "metrics"]),
     ("city-mqtt", &["tokio", "http", "hyper", "bytes", "serde", "tracing", "metrics", "parking_lot"]),
+    ("city-gtfs", &["tokio", "http", "hyper", "bytes", "tracing", "metrics", "parking_lot"]),
+    ("city-ogc", &["serde", "serde_json", "tokio", "http", "hyper", "bytes", "tracing", "metrics", "parking_lot"]),
     ("city-ingest", &["hyper"]),
     ("city-trust", &["tokio", "http", "hyper"]),
 ];
@@ -89,6 +93,7 @@ const DISK_FILES: &[(&str, &str)] = &[
     ("renkei/src/import.rs", "the files that a person names, and their rejects"),
     ("renkei/src/rule.rs", "the rule that a person names"),
     ("renkei/src/source.rs", "the source and the messages that a person names"),
+    ("renkei/src/gtfs.rs", "the feed that a person names"),
     ("renkei/src/export.rs", "the file that a person names with --out"),
     ("renkei/src/audit.rs", "the folder that an exported trail is written into and verified from"),
     ("renkei/src/client.rs", "the file that --token-file names"),

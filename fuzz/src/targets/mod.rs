@@ -1,5 +1,6 @@
 //! The one list of targets: what reads, what it is fed with, and what must hold.
 
+mod feeds;
 mod http;
 mod ingest;
 mod mqtt;
@@ -118,6 +119,14 @@ pub const TARGETS: &[Target] = &[
     Target { name: "mqtt_packet", corpus: mqtt::packets, words: mqtt::PACKET_WORDS, run: mqtt::packet },
     Target { name: "mqtt_row", corpus: mqtt::rows_kept, words: mqtt::PACKET_WORDS, run: mqtt::row },
     Target { name: "json_rows", corpus: texts_of!("json_rows.txt"), words: JSON, run: ingest::json_rows },
+    Target {
+        name: "device_rows",
+        corpus: texts_of!("device_rows.txt"),
+        words: feeds::DEVICE_WORDS,
+        run: feeds::device_rows,
+    },
+    Target { name: "gtfs_realtime", corpus: feeds::messages, words: &[], run: feeds::message },
+    Target { name: "gtfs", corpus: feeds::archives, words: feeds::FEED_WORDS, run: feeds::archive },
     Target { name: "mapping", corpus: texts_of!("mapping.txt"), words: ingest::MAPPING_WORDS, run: ingest::mapping },
     Target {
         name: "expression",

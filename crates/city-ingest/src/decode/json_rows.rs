@@ -11,7 +11,7 @@ use super::Format;
 use crate::error::Error;
 use crate::geometry;
 use crate::item::Item;
-use crate::row::{COLUMNS_MAX, ROW_BYTES_MAX, RejectedRow, Row, clip};
+use crate::row::{ROW_BYTES_MAX, RejectedRow, Row, clip, members};
 
 pub(super) struct JsonRows {
     file: String,
@@ -32,6 +32,8 @@ enum Place {
     Rows {
         first: bool,
     },
+    /// Before the one object that the document is.
+    One,
     End,
 }
 
@@ -49,7 +51,7 @@ impl JsonRows {
                 Some(found) => found,
                 None => return Ok(None),
             },
-            Format::GeoJson | Format::Json | Format::Csv => match self.next_element()? {
+            _ => match self.next_element()? {
                 Some(found) => found,
                 None => return Ok(None),
             },
@@ -66,7 +68,7 @@ impl JsonRows {
         }
         let row = match self.format {
             Format::GeoJson | Format::GeoJsonL => feature(line, &text),
-            Format::Json | Format::NdJson | Format::Csv => object(line, &text),
+            _ => object(line, &text),
         };
         match row {
             Ok(row) => Ok(Some(Ok(row))),
@@ -120,6 +122,15 @@ impl JsonRows {
         if self.place == Place::Start {
             self.find_rows()?;
         }
+        if self.place == Place::One {
+            self.place = Place::End;
+            let line = self.line;
+            let whole = self.value(Some(ROW_BYTES_MAX))?;
+            return match self.peek()? {
+                None => Ok(Some((line, whole))),
+                Some(_) => Err(self.malformed("something follows the object; several objects are a list, or ndjson")),
+            };
+        }
         let Place::Rows { first } = self.place else { return Ok(None) };
         let mut next = self.peek()?;
         if next == Some(b']') {
@@ -152,8 +163,13 @@ impl JsonRows {
         }
         let top = self.peek()?;
         if self.format == Format::Json {
+            // A single object is a list of one: most devices send just that.
+            if top == Some(b'{') {
+                self.place = Place::One;
+                return Ok(());
+            }
             if top != Some(b'[') {
-                return Err(self.malformed("it must be one array of objects"));
+                return Err(self.malformed("it must be one array of objects, or one object"));
             }
             self.step();
             self.place = Place::Rows { first: true };
@@ -311,17 +327,4 @@ fn feature(line: u64, text: &str) -> Result<Row, String> {
 fn object(line: u64, text: &str) -> Result<Row, String> {
     let item: Item = serde_json::from_str(text).map_err(|error| format!("the row is not JSON: {error}"))?;
     Ok(Row::from_members(line, members(item)?, None, Item::Null, text.trim().into()))
-}
-
-type Members = Vec<(Cow<'static, str>, Item<'static>)>;
-
-fn members(item: Item<'static>) -> Result<Members, String> {
-    match item {
-        Item::Map(members) if members.len() > COLUMNS_MAX => {
-            Err(format!("the row has {} columns; {COLUMNS_MAX} is the most", members.len()))
-        }
-        Item::Map(members) => Ok(members),
-        Item::Null => Ok(Vec::new()),
-        other => Err(format!("the row must be an object, not {}", other.type_name())),
-    }
 }

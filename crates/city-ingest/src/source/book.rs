@@ -3,6 +3,8 @@
 //! Entries are written in the commit of the change they tell of. A value is traced back by the origin of the
 //! record that brought it, which names source, message and batch.
 
+use std::collections::BTreeMap;
+
 use city_model::Time;
 use city_store::record::AlsoWrite;
 use city_store::{Space, View};
@@ -15,6 +17,8 @@ use crate::source::take::Reason;
 pub const MESSAGES_KEPT: u64 = 10_000;
 /// Rejected messages of one source that are kept; beyond, the oldest goes.
 pub const REJECTS_KEPT: u64 = 1_000;
+/// Bytes of the rejected messages of one source that are kept; beyond, the oldest goes.
+pub const REJECTS_BYTES_KEPT: u64 = 16 * 1024 * 1024;
 /// A longer rejected message is not kept, only why it was rejected.
 pub const REJECT_BYTES_MAX: usize = 256 * 1024;
 
@@ -61,6 +65,9 @@ pub struct Entry {
     pub rejected: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
+    /// The rejected message that it was sent in place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<u64>,
     /// The lines of what each batch changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<Vec<u64>>,
@@ -108,56 +115,6 @@ fn written<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(value).map_err(|error| Error::Stored(error.to_string()))
 }
 
-/// Writes for a message: its entry, how the source fares with it, and the message itself where something of it
-/// was rejected and it may be kept. What is too old goes.
-pub fn write(
-    view: &View,
-    tenant: u32,
-    source: &str,
-    status: &mut Status,
-    entry: &Entry,
-    kept: Option<&[u8]>,
-) -> Result<Vec<AlsoWrite>, Error> {
-    let mut writes = Vec::new();
-    let is_kept = bytes(view, tenant, source, entry.number)?.is_some();
-    match (kept, is_kept) {
-        (Some(kept), _) => {
-            writes.push(put(key(tenant, BYTES, source, Some(entry.number)), kept.to_vec()));
-            status.kept += u64::from(!is_kept);
-        }
-        (None, true) => {
-            writes.push(delete(key(tenant, BYTES, source, Some(entry.number))));
-            status.kept = status.kept.saturating_sub(1);
-        }
-        (None, false) => {}
-    }
-    let oldest = match status.kept > REJECTS_KEPT {
-        true => rejects(view, tenant, source, 0, 1)?.first().copied(),
-        false => None,
-    };
-    let too_old = entry.number.checked_sub(MESSAGES_KEPT);
-    if let Some(too_old) = too_old {
-        writes.push(delete(key(tenant, MESSAGE, source, Some(too_old))));
-    }
-    // The same message may be both.
-    for gone in oldest.into_iter().chain(too_old.filter(|too_old| oldest != Some(*too_old))) {
-        if bytes(view, tenant, source, gone)?.is_some() {
-            writes.push(delete(key(tenant, BYTES, source, Some(gone))));
-            status.kept = status.kept.saturating_sub(1);
-        }
-    }
-    writes.push(put(key(tenant, MESSAGE, source, Some(entry.number)), written(entry)?));
-    writes.push(put(key(tenant, STATUS, source, None), written(status)?));
-    Ok(writes)
-}
-
-/// Takes the number of a message, in the commit of the first rows that name it: no other message ever has it,
-/// also where the server dies before the message's entry is written.
-pub fn take_number(tenant: u32, source: &str, status: &mut Status) -> Result<AlsoWrite, Error> {
-    status.messages += 1;
-    Ok(put(key(tenant, STATUS, source, None), written(status)?))
-}
-
 /// Numbers of rejected messages that are kept, from `from` on.
 pub fn rejects(view: &View, tenant: u32, source: &str, from: u64, limit: usize) -> Result<Vec<u64>, Error> {
     let (start, end) = (key(tenant, BYTES, source, Some(from)), key(tenant, BYTES, source, Some(u64::MAX)));
@@ -167,12 +124,6 @@ pub fn rejects(view: &View, tenant: u32, source: &str, from: u64, limit: usize) 
         Ok(if numbers.len() < limit { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) })
     })?;
     Ok(numbers)
-}
-
-/// Takes a rejected message out of those that are kept.
-pub fn drop_reject(tenant: u32, source: &str, status: &mut Status, number: u64) -> Result<Vec<AlsoWrite>, Error> {
-    status.kept = status.kept.saturating_sub(1);
-    Ok(vec![delete(key(tenant, BYTES, source, Some(number))), put(key(tenant, STATUS, source, None), written(status)?)])
 }
 
 /// The origin of the changes of a batch.
@@ -195,6 +146,118 @@ impl Status {
     pub fn is_silent(&self, expect_seconds: Option<i64>, since: Time, now: Time) -> bool {
         let last = self.last_at_micros.unwrap_or(since.as_micros());
         expect_seconds.is_some_and(|expect| now.as_micros() - last > expect * 1_000_000)
+    }
+}
+
+/// How a source fares and which rejected messages it keeps, ahead of the disk by what is being written.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub status: Status,
+    /// The number that was given last.
+    last: u64,
+    /// No entry is kept below this number.
+    first: u64,
+    /// Rejected messages that are kept, and their bytes.
+    kept: BTreeMap<u64, u64>,
+    kept_bytes: u64,
+    /// Something it counts may not have been written.
+    pub(super) is_doubtful: bool,
+}
+
+impl Tally {
+    pub fn load(view: &View, tenant: u32, source: &str) -> Result<Self, Error> {
+        let status = status(view, tenant, source)?;
+        let mut tally = Self { last: status.messages, status, ..Self::default() };
+        let (start, end) = (key(tenant, MESSAGE, source, Some(0)), key(tenant, MESSAGE, source, Some(u64::MAX)));
+        view.scan(Space::Sources, &start, &end, |key, _| {
+            tally.first = key.last_chunk::<8>().map_or(0, |number| u64::from_be_bytes(*number));
+            Ok(std::ops::ControlFlow::Break(()))
+        })?;
+        let (start, end) = (key(tenant, BYTES, source, Some(0)), key(tenant, BYTES, source, Some(u64::MAX)));
+        view.scan(Space::Sources, &start, &end, |key, value| {
+            if let Some(number) = key.last_chunk::<8>() {
+                tally.kept.insert(u64::from_be_bytes(*number), value.len() as u64);
+                tally.kept_bytes += value.len() as u64;
+            }
+            Ok(std::ops::ControlFlow::Continue(()))
+        })?;
+        Ok(tally)
+    }
+
+    /// A number that no other message has.
+    pub fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// No number up to here is given again.
+    pub fn begin_after(&mut self, number: u64) {
+        self.last = self.last.max(number);
+    }
+
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// What is written with the first rows that name a message, where others follow them: also where the server
+    /// dies before its entry is written, no other message has its number.
+    pub fn take_number(&mut self, tenant: u32, source: &str, number: u64) -> Result<AlsoWrite, Error> {
+        self.status.messages = self.status.messages.max(number);
+        Ok(put(key(tenant, STATUS, source, None), written(&self.status)?))
+    }
+
+    /// What is written for a message: its entry, how the source fares with it, and the message itself where it is
+    /// to be kept. What it replaces and what is too old goes.
+    pub fn note(
+        &mut self,
+        tenant: u32,
+        source: &str,
+        entry: &Entry,
+        kept: Option<Vec<u8>>,
+    ) -> Result<Vec<AlsoWrite>, Error> {
+        let mut writes = vec![put(key(tenant, MESSAGE, source, Some(entry.number)), written(entry)?)];
+        writes.extend(entry.replaces.and_then(|number| self.forget(tenant, source, number)));
+        for too_old in self.first..(entry.number + 1).saturating_sub(MESSAGES_KEPT).max(self.first) {
+            writes.push(delete(key(tenant, MESSAGE, source, Some(too_old))));
+            writes.extend(self.forget(tenant, source, too_old));
+            self.first = too_old + 1;
+        }
+        if let Some(bytes) = kept {
+            self.kept.insert(entry.number, bytes.len() as u64);
+            self.kept_bytes += bytes.len() as u64;
+            writes.push(put(key(tenant, BYTES, source, Some(entry.number)), bytes));
+        }
+        while self.kept.len() as u64 > REJECTS_KEPT || self.kept_bytes > REJECTS_BYTES_KEPT {
+            let Some((&oldest, _)) = self.kept.first_key_value() else { break };
+            writes.extend(self.forget(tenant, source, oldest));
+        }
+        let status = &mut self.status;
+        status.messages = status.messages.max(entry.number);
+        status.rows += entry.read;
+        status.applied += entry.applied;
+        status.rejected += entry.rejected;
+        status.last_at_micros = status.last_at_micros.max(Some(entry.received_at_micros));
+        if let Some(reason) = entry.reasons.first() {
+            status.last_rejection = Some(format!("line {}: {}", reason.line, reason.why).into());
+        }
+        status.kept = self.kept.len() as u64;
+        writes.push(put(key(tenant, STATUS, source, None), written(status)?));
+        Ok(writes)
+    }
+
+    fn forget(&mut self, tenant: u32, source: &str, number: u64) -> Option<AlsoWrite> {
+        let bytes = self.kept.remove(&number)?;
+        self.kept_bytes = self.kept_bytes.saturating_sub(bytes);
+        Some(delete(key(tenant, BYTES, source, Some(number))))
+    }
+
+    /// Takes a rejected message out of those that are kept.
+    pub fn drop_reject(&mut self, tenant: u32, source: &str, number: u64) -> Result<Vec<AlsoWrite>, Error> {
+        let mut writes: Vec<AlsoWrite> = self.forget(tenant, source, number).into_iter().collect();
+        self.status.kept = self.kept.len() as u64;
+        writes.push(put(key(tenant, STATUS, source, None), written(&self.status)?));
+        Ok(writes)
     }
 }
 

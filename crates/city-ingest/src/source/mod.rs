@@ -5,6 +5,7 @@
 pub mod book;
 mod poll;
 pub mod take;
+mod taking;
 pub mod text;
 
 use std::collections::HashMap;
@@ -13,19 +14,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use city_context::Context;
-use city_model::{Cause, Change, DefinitionKind, EntityId, Name, Permit, PermitSource, Right, TenantName, Time};
+use city_model::{DefinitionKind, EntityId, Name, Permit, PermitSource, Right, TenantName, Time};
 use city_ngsi_ld::{ContextSpec, TermMap, split_context};
 use city_outbound::Outbound;
-use parking_lot::RwLock;
-use sha2::{Digest, Sha256};
-use tokio::sync::{Mutex, Semaphore};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::source::book::{Entry, REJECT_BYTES_MAX, Status};
+use crate::source::book::{Entry, Status, Tally};
 use crate::source::take::{Held, hold};
+pub use crate::source::taking::{Taking, Told};
 pub use crate::source::text::{From, Source, StoredSource, Wrong, is_name, matches};
 
-/// Messages of one source that wait for their turn; beyond, they are refused.
+/// Messages of one source that are under way; beyond, they are refused.
 pub const MESSAGES_WAITING_MAX: usize = 64;
 /// Most sources of one tenant.
 pub const SOURCES_MAX: usize = 10_000;
@@ -92,9 +93,11 @@ type Key = (TenantName, Box<str>);
 
 struct Known {
     source: Source,
-    /// The permit's tenant and how the source fares; one message after the other.
-    turn: Mutex<Option<Status>>,
+    /// `None` where it is to be read anew.
+    tally: Arc<Mutex<Option<Tally>>>,
     waiting: Semaphore,
+    /// A rejected message is replayed once, however often it is asked for at once.
+    replaying: tokio::sync::Mutex<()>,
 }
 
 /// All sources of a city.
@@ -166,8 +169,12 @@ impl Sources {
         match read {
             Some(Ok(source)) => {
                 let (from, paused) = (source.from.clone(), source.stored.paused);
-                let (turn, waiting) = (Mutex::new(None), Semaphore::new(MESSAGES_WAITING_MAX));
-                self.known.write().insert(key.clone(), Arc::new(Known { source, turn, waiting }));
+                let waiting = Semaphore::new(MESSAGES_WAITING_MAX);
+                let mut known = self.known.write();
+                // What is being written goes by the same numbers.
+                let tally = known.get(&key).map(|known| Arc::clone(&known.tally)).unwrap_or_default();
+                known.insert(key.clone(), Arc::new(Known { source, tally, waiting, replaying: Default::default() }));
+                drop(known);
                 if let From::Poll { url, every_seconds } = from
                     && !paused
                 {
@@ -240,104 +247,8 @@ impl Sources {
     /// What a message would become. Nothing is written.
     pub async fn test(&self, source: &Source, message: Message<'_>) -> Result<Held, Error> {
         let terms = self.terms_of(source).await?;
-        let bytes = message.bytes.to_vec();
-        Ok(tokio::task::block_in_place(|| hold(&source.mapping, &terms, message.name, bytes)))
-    }
-
-    /// Takes a message. When it answers, what was applied is durable, and what was rejected is kept.
-    pub async fn message(&self, tenant: &TenantName, name: &str, message: Message<'_>) -> Result<Entry, Error> {
-        let known = self.find(tenant, name)?;
-        let Ok(_waiting) = known.waiting.try_acquire() else { return Err(Error::Busy(name.into())) };
-        let mut turn = known.turn.lock().await;
-        self.take(tenant, name, &known.source, &mut turn, message, None).await
-    }
-
-    /// Takes a message in its turn; with a number, in place of one that was rejected.
-    async fn take(
-        &self,
-        tenant: &TenantName,
-        name: &str,
-        source: &Source,
-        turn: &mut Option<Status>,
-        message: Message<'_>,
-        again: Option<u64>,
-    ) -> Result<Entry, Error> {
-        if source.stored.paused {
-            return Err(Error::Paused(name.into()));
-        }
-        let now = self.context.clock().now();
-        let permit = self.permits.permit_of(tenant, Some(&source.stored.owner()), now);
-        let permit = permit.ok_or_else(|| Error::OwnerGone(name.into()))?;
-        let held = self.test(source, message).await?;
-        let number = self.number(tenant)?;
-        let mut status = match turn.take() {
-            Some(status) => status,
-            None => book::status(self.context.view(), number, name)?,
-        };
-        let mut also = match again {
-            Some(_) => Vec::new(),
-            None => vec![book::take_number(number, name, &mut status)?],
-        };
-        let mut entry = Entry {
-            number: again.unwrap_or(status.messages),
-            received_at_micros: now.as_micros(),
-            version: source.stored.version,
-            name: message.name.into(),
-            by: message.by.into(),
-            bytes: message.bytes.len() as u64,
-            sha256: hex(&Sha256::digest(message.bytes)).into(),
-            read: held.read,
-            applied: 0,
-            rejected: held.rejected,
-            reasons: held.reasons,
-            lines: Vec::new(),
-        };
-        let terms = self.terms_of(source).await?;
-        let mut names: Vec<Name> = source.mapping.attribute_names().map(|name| terms.expand(name)).collect();
-        for (at, batch) in held.batches.into_iter().enumerate() {
-            let lines: Vec<u64> = batch.iter().map(|(line, _)| *line).collect();
-            let changes: Vec<Change> = batch.into_iter().map(|(_, change)| change).collect();
-            names.extend(changes.iter().flat_map(named));
-            let cause = cause(book::origin(name, entry.number, at));
-            let results = self.context.apply(&permit, changes, cause, std::mem::take(&mut also)).await?;
-            for (line, result) in lines.iter().zip(results) {
-                match result {
-                    Ok(_) => entry.applied += 1,
-                    Err(rejected) => {
-                        entry.rejected += 1;
-                        if entry.reasons.len() < take::REASONS_MAX {
-                            entry.reasons.push(take::Reason {
-                                line: *line,
-                                why: rejected.to_string().into(),
-                                row: None,
-                            });
-                        }
-                    }
-                }
-            }
-            entry.lines.push(lines);
-        }
-        // What was written in another place is not written here again, where nobody would seal it.
-        let is_of_persons = self.concerns_persons(tenant, &names);
-        if is_of_persons {
-            entry.reasons.iter_mut().for_each(|reason| reason.row = None);
-        }
-        let is_kept = entry.rejected > 0 && !is_of_persons && message.bytes.len() <= REJECT_BYTES_MAX;
-        let kept = is_kept.then_some(message.bytes);
-        status.rows += entry.read;
-        status.applied += entry.applied;
-        status.rejected += entry.rejected;
-        status.last_at_micros = Some(now.as_micros());
-        if let Some(reason) = entry.reasons.first() {
-            status.last_rejection = Some(format!("line {}: {}", reason.line, reason.why).into());
-        }
-        metrics::counter!("renkei_source_rows_total", "became" => "applied").increment(entry.applied);
-        metrics::counter!("renkei_source_rows_total", "became" => "rejected").increment(entry.rejected);
-        let also = book::write(self.context.view(), number, name, &mut status, &entry, kept)?;
-        // Where this fails, the next message reads how the source fares anew.
-        self.context.apply(&permit, Vec::new(), cause(book::origin(name, entry.number, 0)), also).await?;
-        *turn = Some(status);
-        Ok(entry)
+        let (bytes, now) = (message.bytes.to_vec(), self.context.clock().now());
+        Ok(tokio::task::block_in_place(|| hold(&source.mapping, &terms, message.name, now, bytes)))
     }
 
     fn concerns_persons(&self, tenant: &TenantName, names: &[Name]) -> bool {
@@ -361,39 +272,6 @@ impl Sources {
         found.ok_or_else(|| Error::NoReject { source_name: name.into(), number })
     }
 
-    /// Takes a rejected message again, as it came or mended.
-    pub async fn replay(
-        &self,
-        tenant: &TenantName,
-        name: &str,
-        number: u64,
-        mended: Option<&[u8]>,
-        by: &str,
-    ) -> Result<Entry, Error> {
-        let known = self.find(tenant, name)?;
-        let mut turn = known.turn.lock().await;
-        let (entry, kept) = self.reject(tenant, name, number)?;
-        let message = Message { bytes: mended.unwrap_or(&kept), name: &entry.name, by };
-        self.take(tenant, name, &known.source, &mut turn, message, Some(number)).await
-    }
-
-    /// Gives up on a rejected message.
-    pub async fn drop_reject(&self, permit: &Permit, name: &str, number: u64) -> Result<(), Error> {
-        let tenant = permit.tenant();
-        let known = self.find(tenant, name)?;
-        let mut turn = known.turn.lock().await;
-        self.reject(tenant, name, number)?;
-        let of = self.number(tenant)?;
-        let mut status = match turn.take() {
-            Some(status) => status,
-            None => book::status(self.context.view(), of, name)?,
-        };
-        let also = book::drop_reject(of, name, &mut status, number)?;
-        self.context.apply(permit, Vec::new(), cause("source".into()), also).await?;
-        *turn = Some(status);
-        Ok(())
-    }
-
     /// What brought the value that an attribute has now.
     pub fn brought(&self, permit: &Permit, id: &EntityId, attribute: &Name) -> Result<Option<Brought>, Error> {
         let Some(found) = self.context.brought(permit, id, attribute)? else { return Ok(None) };
@@ -415,22 +293,4 @@ impl Drop for Sources {
     fn drop(&mut self) {
         self.polls.write().drain().for_each(|(_, running)| running.abort());
     }
-}
-
-fn cause(origin: Box<str>) -> Cause {
-    Cause { request: uuid::Uuid::new_v4().as_u128(), origin, depth: 0 }
-}
-
-/// The attributes that a change names.
-fn named(change: &Change) -> Vec<Name> {
-    match change {
-        Change::Upsert { entity, .. } | Change::Past { fragment: entity, .. } => {
-            entity.attributes.iter().map(|attribute| attribute.name.clone()).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

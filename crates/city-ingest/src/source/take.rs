@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use city_model::{Change, Entity};
+use city_model::{Change, Entity, Time};
 use city_ngsi_ld::entity::parse_raw_entity;
 use city_ngsi_ld::{Mode, TermMap, parse_batch, parse_entity};
 
@@ -50,21 +50,14 @@ impl Held {
 
 /// Decodes and maps a message. A message that breaks off in the middle is rejected from there on; what came
 /// before is taken.
-pub fn hold(mapping: &Mapping, terms: &TermMap, name: &str, bytes: Vec<u8>) -> Held {
+pub fn hold(mapping: &Mapping, terms: &TermMap, name: &str, received_at: Time, bytes: Vec<u8>) -> Held {
     let mut held = Held::default();
     if bytes.len() > MESSAGE_BYTES_MAX {
         held.reject(0, format!("it has {} bytes; {MESSAGE_BYTES_MAX} is the most", bytes.len()), None);
         return held;
     }
-    // A single object is a list of one: most devices send just that.
-    let bytes = match mapping.format() {
-        crate::Format::Json if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{') => {
-            [b"[", &bytes[..], b"]"].concat()
-        }
-        _ => bytes,
-    };
     let decoder = match Decoder::open(name, Box::new(Cursor::new(bytes)), mapping.encoding(), false) {
-        Ok(decoder) => decoder,
+        Ok(decoder) => decoder.received(received_at),
         Err(error) => {
             held.reject(0, error.to_string(), None);
             return held;

@@ -199,7 +199,7 @@ async fn keep(town: &Town, permit: &Permit, connected: Connected) -> Result<(), 
     }
     let (reply, outcome) = oneshot::channel();
     let staged = Staged::of(connected.rows);
-    town.step(|_| Some(Asked { permit, changes: Vec::new(), staged, reply: Some(reply) }))?;
+    town.step(|_| Some(Asked { reply: Some(reply), ..Asked::of(permit, staged) }))?;
     outcome.await.unwrap_or(Err(Error::Stopping)).map(drop)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use city_context::Error;
+use city_ingest::source::{Taking, Told};
 use city_model::Change;
 use city_mqtt::broker::{AfterAck, From, RECEIVED_MAX, Staged};
 use city_mqtt::packet::{Ack, AckKind, Options, Packet, Publish, Suback, Subscribe, Unsubscribe};
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::connection::{Client, End, Wire};
-use super::feed::feed;
+use super::feed::{Fed, rejected};
 use super::greeting::reason_of;
 use super::rights::Place;
 use super::town::{Asked, Outcome};
@@ -35,8 +36,8 @@ pub struct Awaited {
 enum What {
     Topic,
     Upsert,
-    /// Sources have taken it, or rejected it.
-    Fed(Option<NotTaken>),
+    /// For sources: why one has rejected it, and where it will stand what became of it at the last.
+    Fed(Option<NotTaken>, Option<(Box<str>, Told)>),
 }
 
 /// How a packet is answered.
@@ -107,9 +108,8 @@ impl Client {
                 return self.refuse(qos, packet_id, Reason::NOT_AUTHORIZED);
             }
             if !claiming.is_empty() {
-                let fed = feed(&self.towns.city, &self.permit, &claiming, &message.topic, &message.payload).await;
-                return match fed {
-                    Ok(not) => self.change(qos, packet_id, Vec::new(), What::Fed(not)).await.map(|()| None),
+                return match self.feed(packet_id, &message, &claiming).await? {
+                    Ok(()) => Ok(None),
                     Err(reason) => self.refuse(qos, packet_id, reason),
                 };
             }
@@ -173,7 +173,57 @@ impl Client {
         .await
     }
 
-    /// A message for the context, or one that sources have taken.
+    /// A message for sources. What the last of them writes is written with the message's identifier, so that it is
+    /// taken once, whatever happens.
+    async fn feed(
+        &mut self,
+        packet_id: u16,
+        message: &Message,
+        claiming: &[Box<str>],
+    ) -> Result<Result<(), Reason>, End> {
+        let (city, permit) = (Arc::clone(&self.towns.city), self.permit.clone());
+        let (topic, payload) = (&*message.topic, &*message.payload);
+        let fed = |source| Fed { city: &city, permit: &permit, source, topic, payload };
+        let Some((last, others)) = claiming.split_last() else { return Ok(Ok(())) };
+        let mut not = None;
+        for source in others {
+            match fed(source).take().await {
+                Ok(rejected) => not = not.or(rejected),
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        let until = Instant::now() + BUSY_WAIT_MAX;
+        loop {
+            let Taking { permit, changes, cause, also, told } = match fed(last).read().await {
+                Ok(Some(taking)) => taking,
+                Ok(None) => return self.change(message.qos, packet_id, Vec::new(), What::Fed(not, None)).await.map(Ok),
+                Err(reason) => return Ok(Err(reason)),
+            };
+            let (reply, outcome) = oneshot::channel();
+            let (name, qos) = (&self.name, message.qos);
+            let asked = self.town.step(|broker| {
+                let received = (qos == QoS::ExactlyOnce).then_some(packet_id);
+                let staged = broker.stage_received(From { client: name, packet_id: received });
+                Some(Asked { permit: &permit, changes, cause, also, staged, reply: Some(reply) })
+            });
+            match asked {
+                Ok(_) => {
+                    let then = Then::Published { qos, packet_id, what: What::Fed(not, Some((last.clone(), told))) };
+                    self.awaited.push_back(Awaited { outcome, then });
+                    return Ok(Ok(()));
+                }
+                Err(error) => {
+                    told.fail();
+                    if !matches!(error, Error::Busy) || Instant::now() >= until {
+                        return Err(End::Because(reason_of(&error)));
+                    }
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// A message for the context.
     async fn change(&mut self, qos: QoS, packet_id: u16, changes: Vec<Change>, what: What) -> Result<(), End> {
         let name = Arc::clone(&self.name);
         let received = (qos == QoS::ExactlyOnce).then_some(packet_id);
@@ -196,7 +246,7 @@ impl Client {
             let permit = self.permit.clone();
             let asked = self.town.step(|broker| {
                 let (changes, staged) = stage(broker)?;
-                Some(Asked { permit: &permit, changes, staged, reply: Some(reply) })
+                Some(Asked { changes, reply: Some(reply), ..Asked::of(&permit, staged) })
             });
             match asked {
                 Ok(true) => {
@@ -343,7 +393,7 @@ impl Client {
         let asked = self.town.step(|broker| {
             let rows = gone.iter().filter_map(|filter| broker.unsubscribe(&self.name, filter)).flatten().collect();
             let staged = Staged::of(rows);
-            Some(Asked { permit: &self.permit, changes: Vec::new(), staged, reply: None })
+            Some(Asked::of(&self.permit, staged))
         });
         asked.map(drop).map_err(|error| End::Because(reason_of(&error)))
     }
@@ -395,7 +445,10 @@ impl Client {
                 let not = match what {
                     What::Topic => None,
                     What::Upsert => upsert::taken(&done.results).err(),
-                    What::Fed(not) => not,
+                    What::Fed(not, None) => not,
+                    What::Fed(not, Some((source, told))) => {
+                        not.or_else(|| told.entry().and_then(|entry| rejected(&source, &entry)))
+                    }
                 };
                 let Some(not) = not else {
                     let mut ack = self.ack_of(qos, packet_id, None);
@@ -413,8 +466,12 @@ impl Client {
                 }
                 Ok(self.ack_of(qos, packet_id, Some(not)))
             }
-            (Then::Published { qos: QoS::AtMostOnce, .. }, Err(_)) => Ok(None),
-            (Then::Published { qos, packet_id, .. }, Err(error)) => self.refuse(qos, packet_id, reason_of(&error)),
+            (Then::Published { qos, packet_id, what }, Err(error)) => {
+                if let What::Fed(_, Some((_, told))) = what {
+                    told.fail();
+                }
+                self.refuse(qos, packet_id, reason_of(&error))
+            }
             (Then::Acked(ack), Ok(_)) => Ok(Some(Packet::Ack(ack))),
             (Then::Subscribed { suback, .. }, Ok(_)) => Ok(Some(Packet::Suback(suback))),
             (Then::Subscribed { mut suback, new }, Err(error)) => {

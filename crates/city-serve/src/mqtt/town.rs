@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use city_context::answers::Results;
-use city_context::{Context, Error, Pending};
-use city_model::{Change, Permit, TenantName};
+use city_context::{Also, Context, Error, Pending};
+use city_model::{Cause, Change, Permit, TenantName};
 use city_mqtt::broker::{Connected, Connecting, From, Refusal, Staged};
 use city_mqtt::{Broker, Message, Reason, Row, rows};
 use city_store::record::AlsoWrite;
@@ -79,8 +79,19 @@ struct Step {
 pub struct Asked<'a> {
     pub permit: &'a Permit,
     pub changes: Vec<Change>,
+    pub cause: Cause,
+    /// Beside the rows of the step.
+    pub also: Also,
     pub staged: Staged,
     pub reply: Option<oneshot::Sender<Outcome>>,
+}
+
+impl<'a> Asked<'a> {
+    /// A step that changes nothing but what the broker keeps.
+    #[must_use]
+    pub fn of(permit: &'a Permit, staged: Staged) -> Self {
+        Self { permit, changes: Vec::new(), cause: cause("mqtt"), also: Also::default(), staged, reply: None }
+    }
 }
 
 impl Town {
@@ -137,7 +148,7 @@ impl Town {
         let mut state = self.state.lock();
         let Some(mut asked) = stage(&mut state.broker) else { return Ok(false) };
         let rows = std::mem::take(&mut asked.staged.rows);
-        if rows.is_empty() && asked.changes.is_empty() {
+        if rows.is_empty() && asked.changes.is_empty() && asked.also.is_empty() {
             let Asked { staged, reply, .. } = asked;
             self.note(Step { pending: None, staged, later: Vec::new(), reply });
         } else {
@@ -147,10 +158,10 @@ impl Town {
     }
 
     fn ask(&self, state: &mut State, asked: Asked, rows: &[Row]) -> Result<(), Error> {
-        let Asked { permit, changes, staged, reply } = asked;
+        let Asked { permit, changes, cause, mut also, staged, reply } = asked;
         let later = state.broker.take_later();
-        let also = later.iter().chain(rows).map(|row| self.also(row)).collect();
-        match self.context.apply_soon(permit, changes, cause("mqtt"), also) {
+        later.iter().chain(rows).for_each(|row| also.push(self.also(row)));
+        match self.context.apply_soon(permit, changes, cause, also) {
             Ok(pending) => {
                 self.note(Step { pending: Some(pending), staged, later, reply });
                 Ok(())
@@ -172,7 +183,7 @@ impl Town {
     pub fn say(&self, permit: &Permit, message: Message, now_micros: i64) -> Result<bool, Error> {
         self.step(|broker| {
             let staged = broker.stage(From { client: "", packet_id: None }, message, now_micros);
-            Some(Asked { permit, changes: Vec::new(), staged, reply: None })
+            Some(Asked::of(permit, staged))
         })
     }
 
@@ -182,8 +193,7 @@ impl Town {
         if !state.broker.has_later() {
             return Ok(());
         }
-        let asked = Asked { permit, changes: Vec::new(), staged: Staged::default(), reply: None };
-        self.ask(&mut state, asked, &[])
+        self.ask(&mut state, Asked::of(permit, Staged::default()), &[])
     }
 
     /// Has every connection look whether it may still be there.

@@ -27,7 +27,7 @@ use crate::problem::Problem;
 pub use batch::entities_of_message;
 pub use problems::{RETRY_AFTER_BUSY, said};
 pub use query::{Projection, parse_query};
-pub use request::{Ask, resolve_with};
+pub use request::{Ask, encode_path, resolve_with};
 pub use subscriptions::is_shown;
 pub use then::stood_at;
 

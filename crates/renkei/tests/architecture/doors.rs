@@ -40,6 +40,8 @@ fn doors() -> Vec<Operation<std::sync::Arc<city_serve::City>>> {
     operations.extend(city_serve::sql::operations());
     operations.extend(city_serve::sources::operations());
     operations.extend(city_serve::stream::operations());
+    operations.extend(city_serve::timetables::operations());
+    operations.extend(city_serve::ogc::operations());
     operations.extend(city_serve::trust::operations());
     operations.extend(city_serve::people::operations());
     operations.extend(city_serve::pages::operations());
