@@ -22,6 +22,8 @@ has node || packages="$packages nodejs"
 has npm || packages="$packages npm"
 if [ "$wanted" = test ]; then
     has python3 || packages="$packages python3"
+    # Makes the environment below.
+    if has python3; then python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"; else packages="$packages python3-venv"; fi
     has openssl || packages="$packages openssl"
     # Messages are published and heard with clients that are not ours.
     has mosquitto_pub || packages="$packages mosquitto-clients"
@@ -54,6 +56,13 @@ if [ "$newest" != "$found" ]; then
 fi
 
 if [ "$wanted" = test ]; then
+    # The decoder that messages of satellites are held against; nothing of it is built in. It needs Python 3.11.
+    python=$(dirname "$0")/../target/python
+    if [ "$("$python/bin/python3" -c 'from importlib.metadata import version; print(version("azarashi"))' 2>/dev/null)" != 0.17.1 ]; then
+        say "installing azarashi with pip into target/python (seconds)"
+        { python3 -m venv "$python" && "$python/bin/python3" -m pip install --quiet --disable-pip-version-check azarashi==0.17.1 pyserial==3.5; } ||
+            say "azarashi cannot be installed: messages of satellites are NOT CHECKED against it"
+    fi
     for component in rustfmt clippy; do
         if ! cargo "$(echo "$component" | sed s/rustfmt/fmt/)" --version >/dev/null 2>&1; then
             if has rustup; then
