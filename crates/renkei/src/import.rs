@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use city_ingest::{Batch, Decoder, ImportError, Mapping, RejectedRow, Report};
+use city_store::{Clock, SystemClock};
 use serde_json::json;
 use tokio::sync::mpsc::channel;
 
@@ -146,7 +147,7 @@ fn import_file(
     let file = File::open(path).map_err(|error| Stopped::File(format!("{name} cannot be read: {error}")))?;
     let gz = path.extension().is_some_and(|extension| extension == "gz");
     let decoder = Decoder::open(&name, Box::new(file), mapping.encoding(), gz);
-    let decoder = decoder.map_err(|error| Stopped::File(error.to_string()))?;
+    let decoder = decoder.map_err(|error| Stopped::File(error.to_string()))?.received(SystemClock.now());
     let (steps, mut received) = channel::<Step>(BATCHES_AHEAD);
     let progress = Progress::new(&name);
     let (before, rejected_before) = (totals.applied, totals.rejected);

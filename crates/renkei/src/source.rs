@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use city_ingest::source::{Source, StoredSource};
 use city_ingest::{Batch, Decoder, import};
+use city_store::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -355,6 +356,7 @@ fn test(file: &Path, message: &Path, as_json: bool) -> Result<Outcome> {
     let bytes = read(message)?;
     let name = message.display().to_string();
     let decoder = Decoder::open(&name, Box::new(Cursor::new(bytes)), source.mapping.encoding(), false)?;
+    let decoder = decoder.received(SystemClock.now());
     let (mut entities, mut rejected) = (Vec::new(), Vec::new());
     let report = import(
         decoder,

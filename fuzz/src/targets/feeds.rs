@@ -32,7 +32,7 @@ pub const FEED_WORDS: &[&str] =
 pub fn device_rows(bytes: &[u8]) {
     static FORMATS: OnceLock<Vec<Mapping>> = OnceLock::new();
     let formats = FORMATS.get_or_init(|| {
-        let formats = ["number", "text", "senml", "ultralight", "gtfs-rt", "json\nrows: data.stations"];
+        let formats = ["number", "text", "senml", "ultralight", "gtfs-rt", "qzss", "json\nrows: data.stations"];
         let mapping = |format: &str| {
             let yaml =
                 format!("format: {format}\nid: '\"urn:x:\" + string(line)'\ntype: T\nattributes: {{a: row.value}}\n");

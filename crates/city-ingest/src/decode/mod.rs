@@ -49,6 +49,8 @@ pub enum Format {
     /// GTFS Realtime 2.0.
     #[serde(rename = "gtfs-rt")]
     GtfsRt,
+    /// Disaster messages of the Michibiki satellites, a `$QZQSM` sentence a line.
+    Qzss,
 }
 
 impl Format {
@@ -65,6 +67,7 @@ impl Format {
             Self::SenMl => "senml",
             Self::Ultralight => "ultralight",
             Self::GtfsRt => "gtfs-rt",
+            Self::Qzss => "qzss",
         }
     }
 }
@@ -84,7 +87,8 @@ impl Encoding {
         match self.format {
             Format::Csv | Format::GeoJson | Format::GeoJsonL | Format::NdJson => false,
             Format::Json => !self.rows.is_empty(),
-            Format::Number | Format::Text | Format::SenMl | Format::Ultralight | Format::GtfsRt => true,
+            Format::Number | Format::Text | Format::SenMl | Format::Ultralight => true,
+            Format::GtfsRt | Format::Qzss => true,
         }
     }
 }

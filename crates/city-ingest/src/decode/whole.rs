@@ -56,6 +56,7 @@ pub(super) fn read(format: Format, bytes: &[u8], path: &[Box<str>], now: Option<
         Format::SenMl => senml::read(text()?, now),
         Format::Ultralight => ultralight::read(text()?),
         Format::GtfsRt => realtime(bytes),
+        Format::Qzss => satellite(text()?, now),
         Format::Csv | Format::GeoJson | Format::GeoJsonL | Format::Json | Format::NdJson => at_path(text()?, path),
     }
 }
@@ -85,6 +86,18 @@ fn realtime(bytes: &[u8]) -> Result<Whole, String> {
     });
     let rows = rows.collect();
     Ok(Whole { rows, envelope: of_json(message.header.into())? })
+}
+
+/// Comments and other sentences of the receiver are passed over.
+fn satellite(text: &str, now: Option<Time>) -> Result<Whole, String> {
+    let now = now.ok_or("its times have no year; it must be known when it came")?;
+    let lines = text.lines().zip(1..).map(|(line, number)| (line.trim(), number));
+    let rows = lines.filter(|(line, _)| line.starts_with("$QZQSM")).take(WHOLE_ROWS_MAX).map(|(line, number)| {
+        let decoded = city_qzss::decode_line(line).map_err(|error| error.to_string());
+        let row = decoded.and_then(|message| of_json(message.row(now).into()));
+        Found { line: number, row: row.and_then(members), text: line.into() }
+    });
+    Ok(Whole::of(rows.collect()))
 }
 
 fn of_json(value: serde_json::Value) -> Result<Item<'static>, String> {
