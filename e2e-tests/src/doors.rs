@@ -61,6 +61,7 @@ pub fn fill(path: &str, word: &str, instance: &str) -> String {
         .replace("{accountId}", word)
         .replace("{sourceId}", word)
         .replace("{feedId}", word)
+        .replace("{stopId}", word)
         .replace("{collectionId}", &format!("Type-{word}"))
         .replace("{featureId}", &format!("urn:ngsi-ld:Thing:{word}"))
         .replace("{number}", "1")

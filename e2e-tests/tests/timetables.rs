@@ -64,15 +64,15 @@ fn a_feed_is_put_asked_exported_and_followed_by_its_next_version() {
     // What leaves is the same after the plug was pulled.
     let stop = behind("GtfsStop", &stops[0]);
     let until = made["until"].as_str().unwrap();
-    let asked = format!("/gtfs/v1/feeds/toei-subway/departures?stop={stop}&at={until}T00:00:00Z&limit=5");
+    let asked = format!("/gtfs/v1/feeds/toei-subway/stops/{stop}/departures?at={until}T00:00:00Z&limit=5");
     let leaves = client.get(&asked).json_of(200);
     assert_eq!(leaves["departures"].as_array().unwrap().len(), 5, "{leaves}");
     server.kill();
     server = Server::start(folder.path());
     let client = server.client();
     assert_eq!(client.get(&asked).json_of(200), leaves);
-    assert_eq!(client.get("/gtfs/v1/feeds/toei-subway/departures?stop=none").status, 404);
-    assert_eq!(client.get("/gtfs/v1/feeds/none/departures?stop=none").status, 404);
+    assert_eq!(client.get("/gtfs/v1/feeds/toei-subway/stops/none/departures").status, 404);
+    assert_eq!(client.get("/gtfs/v1/feeds/none/stops/none/departures").status, 404);
 
     let url = server.url();
     let out = folder.path().join("out.zip");

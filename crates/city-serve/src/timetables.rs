@@ -35,7 +35,7 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
     let (door, ours, operate) = ("timetables", "docs/reference/timetables.md", Effect::Operate);
     let (all, one) = ("/gtfs/v1/feeds", "/gtfs/v1/feeds/{feedId}");
     let (archive, problems) = ("/gtfs/v1/feeds/{feedId}/archive", "/gtfs/v1/feeds/{feedId}/problems");
-    let (departures, vehicles) = ("/gtfs/v1/feeds/{feedId}/departures", "/gtfs/v1/vehicle-positions");
+    let (departures, vehicles) = ("/gtfs/v1/feeds/{feedId}/stops/{stopId}/departures", "/gtfs/v1/vehicle-positions");
     vec![
         Operation::new(door, ours, "list_feeds", Method::GET, all, operate, list_feeds),
         Operation::new(door, ours, "put_feed", Method::PUT, one, operate, put_feed),
@@ -163,9 +163,8 @@ async fn get_departures(
     path: PathParameters,
     parameters: Parameters,
 ) -> Result<Json<Value>, Problem> {
-    parameters.only(&["stop", "at", "limit", "local"])?;
+    parameters.only(&["at", "limit", "local"])?;
     let bad = |detail: &'static str| Problem::new(Kind::BadRequestData, "NLD-002", detail);
-    let stop = parameters.find("stop").ok_or_else(|| bad("stop is missing: the stop_id of the feed."))?;
     let at = match parameters.find("at") {
         None => city.now(),
         Some(text) => Time::parse(text).ok_or_else(|| bad("at is no time, such as 2026-04-01T08:00:00Z."))?,
@@ -176,7 +175,7 @@ async fn get_departures(
         Some(_) => return Err(bad("limit is a whole number from 1 to 500.")),
     };
     let (permit, _) = reading(&city, &caller).await?;
-    let name = name(&path)?;
+    let (name, stop) = (name(&path)?, path.get("stopId")?);
     let timetable = city.read(|| city.timetables.behind(&permit, name, stop)).await?;
     let timetable = timetable.ok_or_else(|| {
         let detail = format!("The feed {name} has no stop {stop}, or you may not see it.");

@@ -135,8 +135,9 @@ pub fn run(options: &Options) -> Result<Outcome> {
         }
         Command::Departures { name, stop, at, limit, server } => {
             let limit = limit.to_string();
-            let asked = query_string(&[("stop", Some(stop)), ("at", at.as_deref()), ("limit", Some(&limit))]);
-            let found = Client::new(server)?.get_json(&format!("{}{asked}", path(name, "/departures")))?;
+            let asked = query_string(&[("at", at.as_deref()), ("limit", Some(&limit))]);
+            let stop = path(name, &format!("/stops/{}/departures", encode(stop)));
+            let found = Client::new(server)?.get_json(&format!("{stop}{asked}"))?;
             if server.json {
                 println!("{found}");
                 return Ok(Outcome::Ok);

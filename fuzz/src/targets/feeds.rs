@@ -1,4 +1,4 @@
-//! Readers of what devices and agencies send: whole messages, GTFS and GTFS Realtime.
+//! Readers of what devices, agencies and maps send: whole messages, GTFS and GTFS Realtime, filters in CQL2.
 
 use std::io::Cursor;
 use std::sync::OnceLock;
@@ -28,6 +28,19 @@ pub const DEVICE_WORDS: &[&str] = &[
 ];
 pub const FEED_WORDS: &[&str] =
     &["PK\u{3}\u{4}", "PK\u{1}\u{2}", "stops.txt", "stop_times.txt", ",,", "\"", "99:99:99"];
+
+pub const CQL2_WORDS: &[&str] = &[
+    " AND ", " OR ", "NOT ", "(", ")", "'", "\"", " IN (", " BETWEEN ", " LIKE '", " IS NULL", "S_INTERSECTS(",
+    "POLYGON((", "BBOX(", "TIMESTAMP('", "-", "1e308", "<>", ">=", ".", "%", "_",
+];
+
+pub fn filter(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let expand = |term: &str| city_model::Name::from_stored(format!("urn:x:{term}").into());
+    drop(city_ogc::cql2::parse(text, &expand));
+    drop(city_ogc::area::bbox(text, expand("location")));
+    drop(city_ogc::area::datetime(text, expand("modifiedAt")));
+}
 
 pub fn device_rows(bytes: &[u8]) {
     static FORMATS: OnceLock<Vec<Mapping>> = OnceLock::new();

@@ -126,6 +126,7 @@ pub const TARGETS: &[Target] = &[
         run: feeds::device_rows,
     },
     Target { name: "gtfs_realtime", corpus: feeds::messages, words: &[], run: feeds::message },
+    Target { name: "cql2", corpus: texts_of!("cql2.txt"), words: feeds::CQL2_WORDS, run: feeds::filter },
     Target { name: "gtfs", corpus: feeds::archives, words: feeds::FEED_WORDS, run: feeds::archive },
     Target { name: "mapping", corpus: texts_of!("mapping.txt"), words: ingest::MAPPING_WORDS, run: ingest::mapping },
     Target {
