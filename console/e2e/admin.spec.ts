@@ -1,4 +1,4 @@
-import { address, expect, open, test } from "./console";
+import { address, barriers, expect, open, test } from "./console";
 
 test("somebody is invited by a link that is shown once, invited again, and removed", async ({ page }) => {
   await open(page, "/console/admin");
@@ -57,6 +57,7 @@ test("a policy is explained before it is added, asked about, and removed", async
   await page.getByRole("textbox", { name: /^Policy/ }).fill(words);
   await page.getByRole("button", { name: "Explain" }).click();
   await expect(page.getByText(/permit ?\(/).first()).toBeVisible();
+  expect(await barriers(page)).toEqual([]);
   await page.getByRole("button", { name: "Add it" }).click();
   await expect(page.getByText("The policy counts from now on.")).toBeVisible();
   const explain = page.getByRole("region", { name: "What may somebody do?" });
@@ -84,6 +85,7 @@ test("an attribute is classed, and a person erased only by their id typed twice"
   const dialog = page.getByRole("dialog", { name: "Erase for good?" });
   await expect(dialog).toContainText(id);
   await expect(dialog.getByRole("button", { name: "Erase it" })).toBeDisabled();
+  expect(await barriers(page)).toEqual([]);
   await dialog.getByLabel("Type the id once more").fill(id);
   await dialog.getByRole("button", { name: "Erase it" }).click();
   await expect(page.getByText(`Of ${id} these are erased: consoleBirthday`, { exact: false })).toBeVisible();

@@ -1,4 +1,4 @@
-import { address, expect, open, test } from "./console";
+import { address, barriers, expect, open, test } from "./console";
 
 test.describe.configure({ mode: "serial" });
 
@@ -65,6 +65,7 @@ test("a source is added, tried as one writes, and sent to for good", async ({ pa
   await page.getByLabel("A message to try").fill('{"id": "1", "level_cm": "high"}');
   await expect(trial).toContainText("0 would be applied, 1 rejected");
   await expect(trial).toContainText("line 1");
+  expect(await barriers(page)).toEqual([]);
   // It was added paused, to be tried first.
   await expect(page.getByRole("button", { name: "Send it for good" })).toBeDisabled();
   await page.getByRole("button", { name: "Resume" }).click();
@@ -100,6 +101,10 @@ test("a reject is seen with its reason, mended and taken; others are replayed an
   await page.getByRole("button", { name: /view and mend/ }).first().click();
   const text = page.getByLabel("The message, to be mended");
   await expect(text).toHaveValue(/broken/);
+  expect(await barriers(page)).toEqual([]);
+  await page.setViewportSize({ width: 390, height: 844 });
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0);
+  await page.setViewportSize({ width: 1280, height: 800 });
   await page.getByRole("button", { name: "Replay as it came" }).click();
   await expect(page.getByText(/Message \d+ is still rejected:/)).toBeVisible();
   await text.fill('{"id": "2", "level_cm": 150}');
@@ -116,6 +121,7 @@ test("a value says where it came from, and leads to its source", async ({ page }
   await page.getByRole("button", { name: "Where does Water level come from?" }).click();
   await expect(page.getByText(`From the source ${NAME}`, { exact: false })).toBeVisible();
   await expect(page.getByText("SHA-256", { exact: false })).toBeVisible();
+  expect(await barriers(page)).toEqual([]);
   await page.getByRole("link", { name: `From the source ${NAME}`, exact: false }).click();
   await expect(page).toHaveURL(new RegExp(`/console/sources/${NAME}$`));
 });

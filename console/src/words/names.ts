@@ -115,11 +115,11 @@ const UNITS: Record<string, string> = {
   KWT: "kW", MMT: "mm", MQS: "m³/s", MTQ: "m³", MTR: "m", MTS: "m/s", P1: "%", SEC: "s", WTT: "W",
 };
 
-export const typeName = (type: string, language: Language): string => TYPES[type]?.[language] ?? shortName(type);
+export const typeName = (type: string, language: Language): string => TYPES[shortName(type)]?.[language] ?? shortName(type);
 export const attributeName = (name: string, language: Language): string =>
   ATTRIBUTES[name]?.[language] ?? shortName(name);
 export const valueName = (value: string, language: Language): string => VALUES[value]?.[language] ?? value;
 export const unitName = (code: string): string => UNITS[code] ?? code;
 
-/** Of a full name only what stands behind the last `/` or `#`. */
-const shortName = (name: string): string => name.split(/[/#]/).at(-1) ?? name;
+/** Of a full name only what stands behind the last `/` or `#`, of our own what stands behind their beginning. */
+const shortName = (name: string): string => name.split(/[/#]|^urn:renkei:v\d+:/).at(-1) ?? name;

@@ -55,6 +55,7 @@ export const sources = {
   tab: { en: (line: string) => `Line ${line} begins with a tab: YAML wants spaces.`, ja: (line: string) => `${line} 行目の先頭にタブがあります。空白を使ってください。` },
   message: { en: "A message to try", ja: "試すメッセージ" },
   messageHelp: { en: "Nothing is written. What it would become shows as you write.", ja: "書き込みは行いません。入力に応じて結果を表示します。" },
+  addMessageHelp: { en: "Once the source is added, you see what would become of it. A trial writes nothing.", ja: "追加すると、取り込み結果の見込みを確認できます。試行では書き込みません。" },
   trial: { en: "What would become of it", ja: "取り込み結果の見込み" },
   trialEmpty: { en: "Paste a message to see it.", ja: "メッセージを入力すると表示されます。" },
   would: { en: (read: string, would: string, rejected: string) => `${read} read, ${would} would be applied, ${rejected} rejected`, ja: (read: string, would: string, rejected: string) => `読込 ${read}、反映 ${would}、拒否 ${rejected}` },
