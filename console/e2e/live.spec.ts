@@ -93,6 +93,14 @@ test("where the server refuses the stream, the map asks again and again, and say
   await asks();
 });
 
+test("whoever is signed out meanwhile is asked to sign in, not told of a lost connection", async ({ page }) => {
+  await page.route(/\/stream(\?|$)/, (route) => route.fulfill({ status: 401, json: { title: "Signed out.", detail: "The session is none of this server's.", code: "TRU-017" } }));
+  await open(page, "/");
+  await expect(page.getByRole("alert")).toContainText("Sign in to see this.");
+  await expect(page.getByRole("alert").getByRole("link", { name: "Sign in" })).toBeVisible();
+  await expect(lost(page)).toBeHidden();
+});
+
 test("a hidden tab holds no stream, a visible one opens it again", async ({ page }) => {
   const opened = page.waitForRequest((request) => stream(request.url()));
   await open(page, "/");

@@ -20,7 +20,8 @@ export interface Listener {
   /** The stream begins anew: what is has to be asked for. Where that fails, the stream is opened again later. */
   onfresh: (signal: AbortSignal) => Promise<void>;
   onevent: (event: CityEvent) => void;
-  onconnection: (connection: Connection) => void;
+  /** With what the server said, where it refused. */
+  onconnection: (connection: Connection, why?: Problem) => void;
 }
 
 /** The server gives a sign of life each 15 seconds. */
@@ -173,7 +174,7 @@ export function followStream(query: Record<string, string>, listener: Listener, 
       listener.onconnection("refused");
       return later(REFUSED_AGAIN_MS);
     }
-    if (status >= 400 && status < 500) return listener.onconnection("refused");
+    if (error instanceof Problem && status >= 400 && status < 500) return listener.onconnection("refused", error);
     failures += 1;
     listener.onconnection("lost");
     later(waitMs(failures, Math.random()));

@@ -132,7 +132,13 @@ export class Model {
     const stop = followStream(type.length > 0 && type.length <= TYPES_CHARS_MAX ? { type } : {}, {
       onfresh: (signal) => this.#readAnew(signal),
       onevent: (event) => this.#hear(event),
-      onconnection: (connection) => {
+      onconnection: (connection, why) => {
+        if (why?.status === 401) {
+          // The session ended, or the token did: asking again and again would not help.
+          this.stop();
+          [this.failure, this.phase] = [why, "failed"];
+          return;
+        }
         this.connection = connection;
         if (connection === "live") this.#isUnanswered = false;
         this.#ask(connection === "refused");
