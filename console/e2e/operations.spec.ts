@@ -1,6 +1,10 @@
 import { expect, open, test } from "./console";
+import { raise, settle } from "./suggest";
 
 test.describe.configure({ mode: "serial" });
+
+test.beforeAll(({ request }) => raise(request, 3));
+test.afterAll(({ request }) => settle(request, 3));
 
 test("a suggestion is found, read and rejected by keyboard alone", async ({ page }) => {
   await open(page, "/console/operations");

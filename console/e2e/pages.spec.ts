@@ -8,6 +8,15 @@ const PAGES: Record<string, { path: string; heading: Record<Language, RegExp> }>
   explore: { path: "/console/explore?type=OffStreetParking", heading: { en: /explore/i, ja: /調べる/ } },
   chart: { path: "/console/explore?view=chart", heading: { en: /explore/i, ja: /調べる/ } },
   sql: { path: "/console/explore?view=sql", heading: { en: /explore/i, ja: /調べる/ } },
+  sources: { path: "/console/sources", heading: { en: /sources/i, ja: /取り込み/ } },
+  "add-source": { path: "/console/sources?add=push", heading: { en: /add a source/i, ja: /取り込み元を追加/ } },
+  accounts: { path: "/console/admin", heading: { en: /admin/i, ja: /管理/ } },
+  tokens: { path: "/console/admin?view=tokens", heading: { en: /admin/i, ja: /管理/ } },
+  connected: { path: "/console/admin?view=sessions", heading: { en: /admin/i, ja: /管理/ } },
+  policies: { path: "/console/admin?view=policies", heading: { en: /admin/i, ja: /管理/ } },
+  classes: { path: "/console/admin?view=classes", heading: { en: /admin/i, ja: /管理/ } },
+  erasure: { path: "/console/admin?view=erasure", heading: { en: /admin/i, ja: /管理/ } },
+  developers: { path: "/console/developers?type=WaterObserved", heading: { en: /developers/i, ja: /開発者/ } },
   audit: { path: "/console/audit", heading: { en: /audit/i, ja: /監査/ } },
   health: { path: "/console/health", heading: { en: /health/i, ja: /稼働状況/ } },
   "sign-in": { path: "/console/sign-in", heading: { en: /sign in/i, ja: /サインイン/ } },
@@ -47,7 +56,7 @@ test("the root leads to the city now, an unknown address says so", async ({ page
 });
 
 test("every door of the start page leads to its answer", async ({ page }) => {
-  for (const [door, target] of [["Resident", "now"], ["Operator", "operations"], ["Engineer", "health"], ["Developer", "explore"], ["Auditor", "audit"], ["Planner", "explore"]] as const) {
+  for (const [door, target] of [["Resident", "now"], ["Operator", "operations"], ["Engineer", "health"], ["Developer", "developers"], ["Auditor", "audit"], ["Planner", "explore"]] as const) {
     await open(page, "/console/start");
     await page.getByRole("main").getByRole("link", { name: door }).click();
     await expect(page.locator(`main[data-page="${target}"]`)).toBeVisible();
@@ -70,4 +79,19 @@ test("the town is named and marked as simulated, with the server's health", asyn
   await expect(page.getByRole("banner")).toContainText("Minatomachi");
   await expect(page.getByRole("banner")).toContainText("Simulated");
   await expect(page.getByRole("banner")).toContainText("Server ready");
+});
+
+test("on a phone the further pages stand behind one button, which Escape closes", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, "/console/start");
+  const nav = page.getByRole("navigation", { name: "Pages" });
+  await expect(nav.getByRole("link", { name: "Audit" })).toBeHidden();
+  await nav.getByRole("button", { name: "More" }).click();
+  await expect(nav.getByRole("link", { name: "Sources" })).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(nav.getByRole("link", { name: "Sources" })).toBeHidden();
+  await nav.getByRole("button", { name: "More" }).click();
+  await nav.getByRole("link", { name: "Developers" }).click();
+  await expect(page.locator('main[data-page="developers"]')).toBeVisible();
+  await expect(nav.getByRole("link", { name: "Audit" })).toBeHidden();
 });

@@ -5,12 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test as base, type Page } from "@playwright/test";
+import { consoleOf, type Beside } from "./beside";
 
 const BIN = process.env["RENKEI_BIN"] ?? "";
 const folder = mkdtempSync(join(tmpdir(), "renkei-console-"));
 let server: ChildProcess;
 let url = "";
 let consoleUrl = "";
+let beside: Beside;
 
 const test = base;
 test.skip(BIN === "", "RENKEI_BIN names no program to serve with");
@@ -34,10 +36,12 @@ test.beforeAll(async () => {
     url = /^ready (\S+)/.exec(line)?.[1] ?? "";
     if (url) break;
   }
-  consoleUrl = url;
+  beside = await consoleOf(url);
+  consoleUrl = beside.url;
 });
 
-test.afterAll(() => {
+test.afterAll(async () => {
+  await beside.close();
   server.kill();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -103,4 +107,31 @@ test("a person takes up an invitation, signs out, and signs in again by name", a
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page).toHaveURL(/\/console\/now$/);
   await look();
+});
+
+test("pages of engineers and administrators are offered to them, and explained to others", async ({ page }) => {
+  await signIn(page, token("auditor"));
+  await expect(page).toHaveURL(/\/console\/start$/);
+  const nav = page.getByRole("navigation", { name: "Pages" });
+  await expect(nav.getByRole("link", { name: "Developers" })).toBeVisible();
+  await expect(nav.getByRole("link", { name: "Admin" })).toHaveCount(0);
+  await expect(nav.getByRole("link", { name: "Sources" })).toHaveCount(0);
+  await page.goto(`${consoleUrl}/console/admin`);
+  await expect(page.getByRole("alert")).toContainText("This page is for administrators.");
+  await expect(page.getByRole("alert")).toContainText("with the roles: auditor");
+  await page.goto(`${consoleUrl}/console/sources`);
+  await expect(page.getByRole("alert")).toContainText("This page is for operators and administrators.");
+  await signIn(page, token("administrator"));
+  await expect(nav.getByRole("link", { name: "Admin" })).toBeVisible();
+  await nav.getByRole("link", { name: "Sources" }).click();
+  await expect(page.getByText("There is no source yet.", { exact: false })).toBeVisible();
+});
+
+test("the stream is followed with the token in its header", async ({ page }) => {
+  await signIn(page, token("operator"));
+  await expect(page).toHaveURL(/\/console\/start$/);
+  const opened = page.waitForResponse((response) => new URL(response.url()).pathname === "/stream");
+  await page.goto(`${consoleUrl}/console/operations`);
+  expect((await opened).status()).toBe(200);
+  expect((await (await opened).request().allHeaders())["authorization"]).toMatch(/^Bearer rk_/);
 });

@@ -21,6 +21,7 @@ export interface Self {
   who: string;
   label: string | null;
   roles: string[];
+  rights: string[];
   /** Where they signed in with a name: until then. */
   sessionEndsAt: string | null;
 }
@@ -36,6 +37,11 @@ class City {
   needsToken = $state(false);
 
   #hasLoop = false;
+
+  /** Whether whoever asks has this right; a server that does not say of rights leaves it to its doors. */
+  may(right: "operate" | "administer"): boolean {
+    return this.self?.rights?.includes(right) ?? false;
+  }
 
   nameIn(language: Language): string {
     return withoutMark(inLanguage(this.name, language));

@@ -1,5 +1,5 @@
 /** Addresses below /console: which page, and what of it. */
-export const PAGES = ["start", "now", "operations", "explore", "audit", "health", "sign-in"] as const;
+export const PAGES = ["start", "now", "operations", "explore", "sources", "audit", "health", "admin", "developers", "sign-in"] as const;
 export type Page = (typeof PAGES)[number];
 
 export interface Place {

@@ -1,12 +1,15 @@
 /** What went wrong, for the person who reads it: the server's own sentence where it gave one. */
 import { Problem } from "./api/http";
 import { t } from "./settings.svelte";
+import { adviceOn } from "./words/advice";
 import { problems } from "./words/shell";
 
 export interface Told {
   text: string;
   /** What the server added, in its own language (English). */
   detail: string;
+  /** What to do about it, where that is known. */
+  advice: string;
   code: string;
   needsToken: boolean;
 }
@@ -27,8 +30,9 @@ function sentence(problem: Problem): string {
 export function tell(error: unknown): Told {
   if (error instanceof Problem) {
     const needsToken = error.status === 401;
-    return { text: sentence(error), detail: error.detail || error.title, code: error.code, needsToken };
+    const known = adviceOn(error.code);
+    return { text: sentence(error), detail: error.detail || error.title, advice: known ? t(known) : "", code: error.code, needsToken };
   }
   const detail = error instanceof Error ? error.message : String(error);
-  return { text: t(problems.broken), detail, code: "", needsToken: false };
+  return { text: t(problems.broken), detail, advice: "", code: "", needsToken: false };
 }

@@ -26,8 +26,8 @@ class Toasts {
   }
 
   failed(error: unknown): void {
-    const { text, detail, code } = tell(error);
-    this.#add("failed", text, code ? `${detail} (${code})` : detail);
+    const { text, detail, advice, code } = tell(error);
+    this.#add("failed", text, [code ? `${detail} (${code})` : detail, advice].filter((part) => part !== "").join(" "));
   }
 
   dismiss(id: number): void {

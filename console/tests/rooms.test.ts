@@ -48,7 +48,7 @@ describe("an entity", () => {
 
 describe("the map", () => {
   it("knows layers by type, full names too, and leaves out what the loop writes", () => {
-    expect(["Building", "https://uri.fiware.org/ns/Vehicle", "Dragon", "Suggestion"].map(layerOf)).toEqual(["buildings", "vehicles", "others", undefined]);
+    expect(["Building", "https://uri.fiware.org/ns/Vehicle", "Dragon", "Suggestion", "urn:renkei:v1:Suggestion"].map(layerOf)).toEqual(["buildings", "vehicles", "others", undefined, undefined]);
   });
 
   it("labels a gauge with its level and colours it by the gauge's own limits", () => {

@@ -1,14 +1,20 @@
 import { describe, expect, it } from "vitest";
+import { admin, noRight } from "../src/words/admin";
+import { advice } from "../src/words/advice";
 import { audit } from "../src/words/audit";
+import { developers } from "../src/words/developers";
 import { explore } from "../src/words/explore";
 import { health } from "../src/words/health";
 import { now, panel } from "../src/words/now";
 import { keys, operations } from "../src/words/operations";
 import { problems, shell, signIn } from "../src/words/shell";
+import { lineage, sources } from "../src/words/sources";
 import { start } from "../src/words/start";
 import { LANGUAGES, say, type Messages } from "../src/words/words";
 
-const CATALOGUE: Record<string, Messages> = { audit, explore, health, keys, now, operations, panel, problems, shell, signIn, start };
+const CATALOGUE: Record<string, Messages> = {
+  admin, advice, audit, developers, explore, health, keys, lineage, noRight, now, operations, panel, problems, shell, signIn, sources, start,
+};
 const JAPANESE = /[\u3040-\u30ff\u4e00-\u9fff]/;
 /** Words that Japanese writes as English does. */
 const SAME_IN_BOTH = new Set(["explore.sql", "explore.csv", "explore.geojson"]);

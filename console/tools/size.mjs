@@ -6,7 +6,7 @@ const DIST = new URL("../dist/", import.meta.url);
 const manifest = JSON.parse(readFileSync(new URL(".vite/manifest.json", DIST), "utf8"));
 const PLAIN_KB = 120;
 const MAP_KB = 420;
-const budgets = { Start: PLAIN_KB, Now: MAP_KB, Operations: PLAIN_KB, Explore: PLAIN_KB, Audit: PLAIN_KB, Health: PLAIN_KB };
+const budgets = { Start: PLAIN_KB, Now: MAP_KB, Operations: PLAIN_KB, Explore: PLAIN_KB, Sources: PLAIN_KB, Audit: PLAIN_KB, Health: PLAIN_KB, Admin: PLAIN_KB, Developers: PLAIN_KB };
 /** Loaded by a page soon after it shows: counted with it. The map of an answer is on demand, as is its worker. */
 const SOON = /node_modules\/uplot/;
 

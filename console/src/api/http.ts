@@ -23,6 +23,8 @@ export class Problem extends Error {
     readonly title: string,
     readonly detail: string,
     readonly code: string,
+    /** The whole answer, where it was JSON. */
+    readonly body?: unknown,
   ) {
     super(detail || title);
   }
@@ -32,6 +34,10 @@ export interface Ask {
   method?: string;
   body?: unknown;
   accept?: string;
+  /** Of a body that is text. */
+  media?: string;
+  /** Further headers. */
+  headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
   /** For a check of a token before it is kept. */
   token?: string;
@@ -54,25 +60,29 @@ export function headersOf(who: Identity, accept: string): Record<string, string>
   return headers;
 }
 
-export async function ask(address: string, how: Ask = {}): Promise<Answer> {
+/** The answer as it begins, whatever the server says; status 0 where none comes. */
+export async function begin(address: string, how: Ask = {}): Promise<Response> {
   const who = how.token === undefined ? identity() : { ...identity(), token: how.token };
-  const headers = headersOf(who, how.accept ?? "application/json");
+  const headers = { ...headersOf(who, how.accept ?? "application/json"), ...how.headers };
   const init: RequestInit = { method: how.method ?? "GET", headers };
   if (how.signal) init.signal = how.signal;
   if (typeof how.body === "string") {
-    headers["Content-Type"] = "text/plain; charset=utf-8";
+    headers["Content-Type"] = how.media ?? "text/plain; charset=utf-8";
     init.body = how.body;
   } else if (how.body !== undefined) {
     headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(how.body);
   }
-  let response: Response;
   try {
-    response = await fetch(address, init);
+    return await fetch(address, init);
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    if (isAbort(error)) throw error;
     throw new Problem(0, "", "", "");
   }
+}
+
+export async function ask(address: string, how: Ask = {}): Promise<Answer> {
+  const response = await begin(address, how);
   const text = await response.text();
   if (!response.ok) throw problemOf(response.status, text);
   return { status: response.status, headers: response.headers, text };
@@ -86,7 +96,7 @@ export function problemOf(status: number, text: string): Problem {
         const value: unknown = Reflect.get(body, name);
         return typeof value === "string" ? value : "";
       };
-      return new Problem(status, member("title"), member("detail"), member("code"));
+      return new Problem(status, member("title"), member("detail"), member("code"), body);
     }
   } catch {
     // Not a problem body: a proxy between, or nothing at all.

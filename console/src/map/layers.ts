@@ -23,7 +23,7 @@ const OF_TYPE: Record<string, Layer> = {
 /** What the loop writes about the city is shown by Operations, not drawn as a thing in it. */
 const OF_THE_LOOP = new Set(["Suggestion", "Decision", "Command", "Acknowledgement", "Effect"]);
 
-const shortName = (type: string): string => type.split(/[/#]/).at(-1) ?? type;
+const shortName = (type: string): string => type.split(/[/#]|^urn:renkei:v\d+:/).at(-1) ?? type;
 
 export function layerOf(type: string): Layer | undefined {
   const short = shortName(type);

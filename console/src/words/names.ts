@@ -21,6 +21,7 @@ const TYPES: Names = {
   WaterObserved: { en: "River gauge", ja: "水位計" },
   WeatherObserved: { en: "Weather station", ja: "気象観測" },
   WeatherStation: { en: "Weather station", ja: "気象観測所" },
+  FloodBarrier: { en: "Flood barrier", ja: "通行止めゲート" },
   FloodGate: { en: "Flood gate", ja: "水門" },
   Suggestion: { en: "Suggestion", ja: "提案" },
   Decision: { en: "Decision", ja: "判断" },
@@ -50,6 +51,7 @@ const ATTRIBUTES: Names = {
   isPartOf: { en: "Part of", ja: "所属" },
   length: { en: "Length", ja: "長さ" },
   levelStatus: { en: "Level", ja: "水位の状態" },
+  license: { en: "Licence", ja: "ライセンス" },
   line: { en: "Line", ja: "路線" },
   location: { en: "Place", ja: "位置" },
   maximumAllowedSpeed: { en: "Speed limit", ja: "制限速度" },
@@ -115,11 +117,11 @@ const UNITS: Record<string, string> = {
   KWT: "kW", MMT: "mm", MQS: "m³/s", MTQ: "m³", MTR: "m", MTS: "m/s", P1: "%", SEC: "s", WTT: "W",
 };
 
-export const typeName = (type: string, language: Language): string => TYPES[type]?.[language] ?? shortName(type);
+export const typeName = (type: string, language: Language): string => TYPES[shortName(type)]?.[language] ?? shortName(type);
 export const attributeName = (name: string, language: Language): string =>
   ATTRIBUTES[name]?.[language] ?? shortName(name);
 export const valueName = (value: string, language: Language): string => VALUES[value]?.[language] ?? value;
 export const unitName = (code: string): string => UNITS[code] ?? code;
 
-/** Of a full name only what stands behind the last `/` or `#`. */
-const shortName = (name: string): string => name.split(/[/#]/).at(-1) ?? name;
+/** Of a full name only what stands behind the last `/` or `#`, of our own what stands behind their beginning. */
+const shortName = (name: string): string => name.split(/[/#]|^urn:renkei:v\d+:/).at(-1) ?? name;

@@ -31,7 +31,8 @@ export const now = {
   back: { en: "Back to now", ja: "いまに戻る" },
   play: { en: "Play", ja: "再生" },
   pause: { en: "Pause", ja: "一時停止" },
-  lost: { en: "The connection is lost. The map shows the last answer.", ja: "接続が切れました。最後に取得した状態を表示しています。" },
+  lost: { en: "The connection is lost. The map shows the last answer; it is taken up again by itself.", ja: "接続が切れました。最後に取得した状態を表示しています。自動で再接続します。" },
+  asked: { en: "No live stream for you here: asked for every 2 seconds.", ja: "ライブ配信を利用できないため、2秒ごとに取得しています。" },
   // The layers, as the legend calls them.
   buildings: { en: "Buildings", ja: "建物" },
   roads: { en: "Roads", ja: "道路" },

@@ -13,6 +13,7 @@ export const operations = {
   showDecided: { en: "Show decided ones", ja: "判断済みも表示" },
   noCommands: { en: "No command has been given yet.", ja: "指令はまだ出されていません。" },
   noRules: { en: "No rule watches the city yet.", ja: "ルールはまだ登録されていません。" },
+  lost: { en: "The connection is lost. Shown is the last answer; it is taken up again by itself.", ja: "接続が切れました。最後に取得した状態を表示しています。自動で再接続します。" },
   wall: { en: "Wall display", ja: "大型表示" },
   wallLeave: { en: "Leave wall display", ja: "大型表示を終了" },
   help: { en: "Keys", ja: "キー操作" },

@@ -1,15 +1,22 @@
-/** What the map and the list show: the ground once, what lives again and again, all of it as it was when asked so. */
-import { attributesOf, type Entity } from "../../api/entity";
+/** What the map and the list show: all of it once, then what changes as it changes; and the city as it was when asked so. */
+import { attributeOf, attributesOf, type Entity } from "../../api/entity";
 import { isAbort } from "../../api/http";
-import { countEntities, listTypes, queryAll, queryEntities, readings } from "../../api/ngsi";
+import { countEntities, listTypes, queryAll, queryEntities, readings, type Reading } from "../../api/ngsi";
+import { followStream, type CityEvent, type Connection } from "../../api/stream";
 import { clock } from "../../clock.svelte";
 import { shrunk, type Bounds } from "../../map/bounds";
 import { LAYERS, layerOf, LIVE, SLOW, type Layer } from "../../map/layers";
 import { Tracks } from "../../map/tracks";
 import { poll } from "../../poll";
+import { isOf, withChanges } from "./changes";
 
+/** Where the server offers no stream. */
 const LIVE_EVERY_MS = 2_000;
 const SLOW_EVERY_MS = 15_000;
+/** What was heard is drawn together, so often. */
+const DRAWN_EVERY_MS = 1_000;
+/** A list of types longer than this is not sent: then all changes are heard, and those of other types passed over. */
+const TYPES_CHARS_MAX = 4_000;
 /** Types larger than this are asked for by what is in view. */
 const WHOLE_MAX = 5_000;
 const IN_VIEW_MAX = 3_000;
@@ -60,30 +67,52 @@ export class Model {
   partly = $state.raw<Partly[]>([]);
   phase = $state<"loading" | "ready" | "failed">("loading");
   failure = $state.raw<unknown>(undefined);
-  /** The last answer of what lives is missing. */
-  isLost = $state(false);
+  connection = $state<Connection>("opening");
+  /** The thing somebody looks at, as it was last heard of. */
+  heard = $state.raw<Entity | undefined>(undefined);
+  watched = "";
+  /** The last answer to a question is missing. */
+  #isUnanswered = $state(false);
   /** Too large to be drawn whole. */
   isLarge = $state(false);
   at = $state<string | undefined>(undefined);
   readonly tracks = new Tracks();
 
+  #turn = 0;
   #kinds: Kind[] = [];
   #found = new Map<string, Entity[]>();
   /** The last state of now, by id. */
   #now = new Map<string, Entity>();
   #trackedAt = 0;
+  /** What was heard and is not drawn yet, by id: the last of each. */
+  #pending = new Map<string, CityEvent>();
+  #driven = new Map<string, Reading[]>();
+  #drawing: ReturnType<typeof setTimeout> | undefined;
+  #polls: (() => void)[] = [];
   #look: [Bounds, readonly [number, number]] | undefined;
   #stop: (() => void)[] = [];
   #inView: AbortController | undefined;
   #past: AbortController | undefined;
 
+  get isLost(): boolean {
+    return this.connection === "lost" || this.#isUnanswered;
+  }
+
+  /** Whether changes of a thing of this type are told by themselves. */
+  isTold(types: string | readonly string[]): boolean {
+    const kinds = this.#kinds.filter(({ pace }) => pace !== "by-view");
+    return this.connection === "live" && kinds.some(({ name }) => isOf(types, name));
+  }
+
   async start(): Promise<void> {
     this.stop();
-    [this.phase, this.partly, this.layers] = ["loading", [], {}];
+    const turn = this.#turn;
+    [this.phase, this.partly, this.layers, this.connection, this.#isUnanswered] = ["loading", [], {}, "opening", false];
     this.#found.clear();
     try {
       await this.#readKinds();
       for (const kind of this.#kinds) {
+        if (turn !== this.#turn) return;
         if (kind.pace === "ground") await this.#readGround(kind);
         if (kind.pace === "by-view") await this.#sample(kind);
       }
@@ -92,13 +121,90 @@ export class Model {
       [this.failure, this.phase] = [error, "failed"];
       return;
     }
+    // Somebody left the page, or began again, while this was read.
+    if (turn !== this.#turn) return;
     if (this.#look) void this.look(...this.#look);
-    this.#stop = [poll(LIVE_EVERY_MS, (signal) => this.#live(signal)), poll(SLOW_EVERY_MS, (signal) => this.#slow(signal))];
+    this.#follow();
+  }
+
+  #follow(): void {
+    const type = this.#kinds.filter(({ pace }) => pace !== "by-view").map(({ name }) => name).join(",");
+    const stop = followStream(type.length > 0 && type.length <= TYPES_CHARS_MAX ? { type } : {}, {
+      onfresh: (signal) => this.#readAnew(signal),
+      onevent: (event) => this.#hear(event),
+      onconnection: (connection, why) => {
+        if (why?.status === 401) {
+          // The session ended, or the token did: asking again and again would not help.
+          this.stop();
+          [this.failure, this.phase] = [why, "failed"];
+          return;
+        }
+        this.connection = connection;
+        if (connection === "live") this.#isUnanswered = false;
+        this.#ask(connection === "refused");
+      },
+    });
+    this.#stop = [stop];
+  }
+
+  /** Asks again and again, where nothing is told. */
+  #ask(isWanted: boolean): void {
+    if (isWanted === this.#polls.length > 0) return;
+    this.#polls.forEach((stop) => stop());
+    this.#polls = isWanted ? [poll(LIVE_EVERY_MS, (signal) => this.#live(signal)), poll(SLOW_EVERY_MS, (signal) => this.#slow(signal))] : [];
+  }
+
+  async #readAnew(signal: AbortSignal): Promise<void> {
+    if (this.at === undefined) await Promise.all([this.#read("live", signal, undefined), this.#read("slow", signal, undefined)]);
+  }
+
+  #hear(event: CityEvent): void {
+    // The past is shown: coming back to now asks for what is.
+    if (this.at !== undefined) return;
+    const { entity } = event;
+    this.#pending.set(entity.id, event);
+    if (event.attributes.includes("location") && this.#isLayer(entity, "vehicles")) {
+      const place = attributeOf(entity, "location");
+      if (place) this.#driven.set(entity.id, [...(this.#driven.get(entity.id) ?? []), { value: place.value, at: place.observedAt || event.time }]);
+    }
+    this.#drawing ??= setTimeout(() => this.#drawHeard(), DRAWN_EVERY_MS);
+  }
+
+  #isLayer({ type }: Entity, layer: Layer): boolean {
+    return this.#kinds.some((kind) => kind.layer === layer && isOf(type, kind.name));
+  }
+
+  #drawHeard(): void {
+    this.#drawing = undefined;
+    const events = [...this.#pending.values()];
+    this.#pending.clear();
+    if (this.at !== undefined) return void this.#driven.clear();
+    clock.observe(events.reduce((newest, { time }) => (time > newest ? time : newest), ""));
+    for (const { change, entity } of events) {
+      if (change === "deleted") this.#now.delete(entity.id);
+      else this.#now.set(entity.id, entity);
+      if (entity.id === this.watched && change !== "deleted") this.heard = entity;
+    }
+    for (const kind of this.#kinds.filter(({ pace }) => pace !== "by-view")) {
+      const own = events.filter(({ entity }) => isOf(entity.type, kind.name));
+      if (own.length > 0) this.#set(kind, withChanges(this.#found.get(kind.name) ?? [], own));
+    }
+    const [driven, here, before] = [this.#driven, Date.now(), this.#trackedAt];
+    this.#driven = new Map();
+    if (driven.size === 0 || (this.layers.vehicles ?? []).length > TRACKED_MAX) return;
+    this.#trackedAt = here;
+    this.tracks.add(driven, here, before ? Math.min(here - before, 3 * LIVE_EVERY_MS) : LIVE_EVERY_MS);
   }
 
   stop(): void {
+    this.#turn += 1;
     this.#stop.forEach((stop) => stop());
     this.#stop = [];
+    this.#ask(false);
+    clearTimeout(this.#drawing);
+    this.#drawing = undefined;
+    this.#pending.clear();
+    this.#driven.clear();
     this.#inView?.abort();
     this.#past?.abort();
   }
@@ -139,9 +245,9 @@ export class Model {
   async #attempt(question: () => Promise<void>): Promise<void> {
     try {
       await question();
-      this.isLost = false;
+      this.#isUnanswered = false;
     } catch (error) {
-      if (!isAbort(error)) this.isLost = true;
+      if (!isAbort(error)) this.#isUnanswered = true;
     }
   }
 
@@ -206,7 +312,7 @@ export class Model {
     const shown = entities.map((entity) => (at === undefined ? entity : placedAsNow(entity, this.#now.get(entity.id))));
     if (at === undefined) for (const entity of entities) this.#now.set(entity.id, entity);
     for (const kind of this.#kinds.filter((one) => one.pace === pace)) {
-      this.#set(kind, shown.filter(({ type: types }) => (Array.isArray(types) ? types.includes(kind.name) : types === kind.name)));
+      this.#set(kind, shown.filter((entity) => isOf(entity.type, kind.name)));
     }
   }
 
