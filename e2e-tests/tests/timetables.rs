@@ -87,6 +87,8 @@ fn a_feed_is_put_asked_exported_and_followed_by_its_next_version() {
     let route = behind("GtfsRoute", &routes[0]);
     let broken = put(&client, "toei-subway", b"no archive".to_vec());
     assert!(broken.status == 400 && broken.text().contains("ING-015"), "{}", broken.text());
+    let text = client.request("PUT", "/gtfs/v1/feeds/toei-subway").body("text/plain", bytes.clone()).answer();
+    assert_eq!(text.status, 415, "{}", text.text());
     let second = put(&client, "toei-subway", without_route(&feed, folder.path(), &route)).json_of(200);
     assert_eq!((&second["version"], &second["routes"], &second["removed"]), (&json!(2), &json!(5), &json!(1)));
     assert_eq!(client.get(&format!("{ENTITIES}/{}", routes[0]["id"].as_str().unwrap())).status, 404);

@@ -18,6 +18,9 @@ pub enum MediaType {
     MergePatch,
     /// RFC 9512
     Yaml,
+    Zip,
+    /// Bytes of any kind.
+    Bytes,
 }
 
 impl MediaType {
@@ -29,6 +32,8 @@ impl MediaType {
             Self::GeoJson => "application/geo+json",
             Self::MergePatch => "application/merge-patch+json",
             Self::Yaml => "application/yaml",
+            Self::Zip => "application/zip",
+            Self::Bytes => "application/octet-stream",
         }
     }
 }

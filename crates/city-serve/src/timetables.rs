@@ -21,6 +21,7 @@ use crate::body::WholeBody;
 use crate::caller::Caller;
 use crate::city::City;
 use crate::doors::{Effect, Operation};
+use crate::media::{MediaType, content_type};
 use crate::ngsi_ld::{reading, resolve_with};
 use crate::parameters::{NoParameters, Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
@@ -100,6 +101,7 @@ async fn put_feed(
         Some("true" | "") => true,
         Some(_) => return Err(Problem::new(Kind::BadRequestData, "NLD-002", "strict is true or false.")),
     };
+    content_type(&caller.headers, &[MediaType::Zip, MediaType::Bytes])?;
     let terms = resolve_with(&city.contexts, &city.outbound, &ContextSpec::core()).await?;
     let name = name(&path)?;
     let put = city.timetables.put(&caller.permit, name, bytes.to_vec(), &terms, strict).await?;

@@ -106,7 +106,7 @@ impl Ask {
         match self.media {
             MediaType::JsonLd => true,
             MediaType::GeoJson => !self.plain_geo,
-            MediaType::Json | MediaType::MergePatch | MediaType::Yaml => false,
+            MediaType::Json | MediaType::MergePatch | MediaType::Yaml | MediaType::Zip | MediaType::Bytes => false,
         }
     }
 
