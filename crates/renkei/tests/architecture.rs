@@ -23,6 +23,7 @@ const ROOMS: &[(&str, u8, &str)] = &[
     ("city-model", 0, "the words; no I/O, no JSON, no clock"),
     ("city-ngsi-ld", 1, "NGSI-LD between bytes and the model; pure"),
     ("city-mqtt", 1, "MQTT between bytes and packets, and what a broker keeps; pure"),
+    ("city-alert", 1, "public warnings (CAP, JMA) between bytes and values; pure"),
     ("city-cel", 1, "what an expression of the language may be; pure"),
     ("city-store", 1, "touches disk; runs the commit thread"),
     ("city-outbound", 1, "connects to the outside"),
@@ -70,6 +71,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("city-model", &["serde", "serde_json", "tokio", "bytes", "http", "tracing", "metrics", "parking_lot"]),
     ("city-ngsi-ld", &["tokio", "http", "hyper", "bytes", "tracing", "metrics"]),
     ("city-mqtt", &["tokio", "http", "hyper", "bytes", "serde", "tracing", "metrics", "parking_lot"]),
+    ("city-alert", &["tokio", "http", "hyper", "bytes", "tracing", "metrics", "parking_lot"]),
     ("city-ingest", &["hyper"]),
     ("city-trust", &["tokio", "http", "hyper"]),
 ];
