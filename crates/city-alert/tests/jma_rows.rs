@@ -8,7 +8,7 @@ mod data;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use city_alert::jma::{self, Error, Row};
+use city_alert::jma::{self, Error, ROWS_MAX, Row};
 use serde_json::{Value, json};
 
 /// Rows of one sample, by the beginning of its name.
@@ -226,15 +226,24 @@ fn message(body: &str) -> String {
 }
 
 #[test]
-fn a_message_that_would_make_too_many_rows_is_refused() {
-    let kinds = "<Kind><Name>n</Name></Kind>".repeat(2_000);
-    let areas = "<Area><Name>a</Name></Area>".repeat(2_000);
+fn a_message_that_would_make_too_many_rows_is_refused_soon() {
+    const BODY: &str = "<Body xmlns='http://xml.kishou.go.jp/jmaxml1/body/meteorology1/'>";
+    let refused = |body: &str| jma::read(message(body).as_bytes()).unwrap().rows();
+    // Each kind would stand in the row of each area.
+    let (kinds, areas) = ("<Kind/>".repeat(100_000), "<Area/>".repeat(100_000));
+    let body = format!("{BODY}<Warning><Item>{kinds}<Areas>{areas}</Areas></Item></Warning></Body>");
+    assert_eq!(refused(&body), Err(Error::TooManyRows));
+    let body = format!("{BODY}{}</Body>", "<Warning><Item><Area/></Item></Warning>".repeat(ROWS_MAX + 1));
+    assert_eq!(refused(&body), Err(Error::TooManyRows));
+    // Each level would be held against each time.
+    let levels = "<WaterLevel refID='300'/>".repeat(100_000);
+    let times = "<TimeDefine timeId='1'/>".repeat(100_000);
     let body = format!(
-        "<Body xmlns='http://xml.kishou.go.jp/jmaxml1/body/meteorology1/'><Warning type='w'><Item>{kinds}<Areas>{areas}\
-         </Areas></Item></Warning></Body>"
+        "{BODY}<MeteorologicalInfos><TimeSeriesInfo><TimeDefines>{times}</TimeDefines><Item><Kind><Property>\
+         <WaterLevelPart>{levels}</WaterLevelPart></Property></Kind></Item></TimeSeriesInfo></MeteorologicalInfos></Body>"
     );
-    let report = jma::read(message(&body).as_bytes()).unwrap();
-    assert_eq!(report.rows(), Err(Error::TooManyRows));
+    let flood = message(&body).replace("気象警報・注意報", "指定河川洪水予報");
+    assert_eq!(jma::read(flood.as_bytes()).unwrap().rows().unwrap().len(), 1);
 }
 
 #[test]

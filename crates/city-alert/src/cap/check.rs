@@ -13,6 +13,10 @@ use crate::xml::{TEXT_BYTES_MAX, is_character, is_space};
 const RING_POINTS_MIN: usize = 4;
 
 pub(super) fn alert(alert: &Alert, problems: &mut Problems) {
+    // Stand-ins would be counted as if they were there: which values could not be read is no longer known.
+    if problems.is_full() {
+        return;
+    }
     let mut check = Check { problems, version: alert.version };
     check.alert(alert);
 }

@@ -116,7 +116,7 @@ impl Problems {
         if self.list.iter().any(known) {
             return;
         }
-        if self.list.len() >= PROBLEMS_MAX {
+        if self.is_full() {
             self.more += 1;
             return;
         }
@@ -125,6 +125,11 @@ impl Problems {
             if shown.len() < value.len() { shown + "…" } else { shown }
         });
         self.list.push(Problem { kind, path: path.to_owned(), value, advice: advice.into() });
+    }
+
+    /// Whether what is found from here on is only counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.list.len() >= PROBLEMS_MAX
     }
 
     pub(super) fn one(kind: Kind, path: &str, value: Option<&str>, advice: impl Into<Cow<'static, str>>) -> Self {

@@ -14,13 +14,13 @@ pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Deepest element; the root is at 1. The deepest sample of the JMA is at 12.
 pub const DEPTH_MAX: usize = 64;
 /// Most elements of a document. The sample with most has 129,000.
-pub const ELEMENTS_MAX: usize = 400_000;
+pub const ELEMENTS_MAX: usize = 300_000;
 /// Longest text of an element, and of an attribute, in bytes: CAP may carry a file in `derefUri`.
 pub const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most attributes of an element, declarations of namespaces among them.
 pub const ATTRIBUTES_MAX: usize = 64;
 /// Most attributes of a document. The sample with most has 32,000.
-pub const DOCUMENT_ATTRIBUTES_MAX: usize = 400_000;
+pub const DOCUMENT_ATTRIBUTES_MAX: usize = 300_000;
 
 /// An element with its name resolved. Its text is what stands directly in it, pieces joined.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

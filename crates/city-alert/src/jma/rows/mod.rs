@@ -46,7 +46,7 @@ use super::Error;
 use super::report::{Report, Subject};
 
 /// Most rows of a message. The sample with most (VPTA50) makes 1,875.
-pub const ROWS_MAX: usize = 50_000;
+pub const ROWS_MAX: usize = 20_000;
 /// Most bytes of all rows of a message, about: kinds stand in each row of their areas.
 pub const ROWS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -111,13 +111,13 @@ impl<'r> Rows<'r> {
         ] {
             base.insert(name.to_owned(), value);
         }
-        let base_bytes = base.iter().map(|(name, value)| name.len() + bytes(value)).sum();
+        let base_bytes = base.iter().map(|(name, value)| member_bytes(name, value)).sum();
         Self { report, base, base_bytes, rows: Vec::new(), bytes: 0 }
     }
 
     /// Adds a row. Values are cloned after they were weighed, so that a hostile message stays cheap.
     fn add(&mut self, kind: &str, fields: &[(&str, Field<'_>)]) -> Result<(), Error> {
-        let weight: usize = fields.iter().map(|(name, field)| name.len() + field.bytes()).sum();
+        let weight: usize = fields.iter().map(|(name, field)| MEMBER_BYTES + name.len() + field.bytes()).sum();
         self.bytes += self.base_bytes + weight;
         if self.rows.len() >= ROWS_MAX || self.bytes > ROWS_BYTES_MAX {
             return Err(Error::TooManyRows);
@@ -145,7 +145,7 @@ impl Field<'_> {
     fn bytes(&self) -> usize {
         match self {
             Self::Tree(value) => bytes(value),
-            Self::Kinds(kinds) => kinds.iter().map(bytes).sum(),
+            Self::Kinds(kinds) => kinds.iter().map(|kind| 4 * MEMBER_BYTES + bytes(kind)).sum(),
             Self::Made(value) => bytes(value),
         }
     }
@@ -189,14 +189,22 @@ fn kind(kind: &Value) -> Value {
     Value::Object(whole)
 }
 
-/// About what a value weighs.
+/// About what a member of an object weighs in memory, beside its name and what hangs on its value.
+const MEMBER_BYTES: usize = 128;
+
+fn member_bytes(name: &str, value: &Value) -> usize {
+    MEMBER_BYTES + name.len() + bytes(value)
+}
+
+/// About what a value weighs in memory.
 fn bytes(value: &Value) -> usize {
-    16 + match value {
+    let hangs_on_it = match value {
         Value::String(text) => text.len(),
         Value::Array(list) => list.iter().map(bytes).sum(),
-        Value::Object(map) => map.iter().map(|(name, value)| name.len() + bytes(value)).sum(),
+        Value::Object(map) => map.iter().map(|(name, value)| member_bytes(name, value)).sum(),
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-    }
+    };
+    size_of::<Value>() + hangs_on_it
 }
 
 static NULL: Value = Value::Null;

@@ -1,5 +1,7 @@
 //! Rows of flood forecasts for a river: its warning, the districts that may be flooded, and the gauges.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::area::{areas, headline};
@@ -55,18 +57,18 @@ fn inundation(rows: &mut Rows<'_>) -> Result<(), Error> {
 
 fn water_level(rows: &mut Rows<'_>, series: &Value, item: &Value) -> Result<(), Error> {
     let properties = list(item, &["kind"]).iter().flat_map(|kind| list(kind, &["property"]));
-    let measured: Vec<&Value> =
-        properties.flat_map(|property| list(property, &["waterLevelPart", "waterLevel"])).collect();
+    // By type and time, so that a message with many of both stays cheap.
+    let mut measured: HashMap<(&str, Option<i64>), &Value> = HashMap::new();
+    for one in properties.flat_map(|property| list(property, &["waterLevelPart", "waterLevel"])) {
+        measured.entry((text(one, &["type"]), get(one, &["refID"]).as_i64())).or_insert(one);
+    }
     if measured.is_empty() {
         return Ok(());
     }
     let mut levels = Vec::new();
     for time in list(series, &["timeDefines", "timeDefine"]).iter().take(TIMES_MAX) {
-        let id = get(time, &["timeId"]);
-        let of = |kind: &str| {
-            let found = measured.iter().find(|one| text(one, &["type"]) == kind && get(one, &["refID"]) == id);
-            found.copied().unwrap_or(&Value::Null)
-        };
+        let id = get(time, &["timeId"]).as_i64();
+        let of = |kind: &'static str| measured.get(&(kind, id)).copied().unwrap_or(&Value::Null);
         let height = of("水位");
         levels.push(json!({
             "time": get(time, &["dateTime", "value"]),
