@@ -125,7 +125,7 @@ fn control_of(control: &Element) -> Result<Control, Error> {
 
 fn head_of(head: &Element) -> Result<Head, Error> {
     let target = head.child("TargetDateTime").ok_or(Error::Missing("Head/TargetDateTime"))?;
-    let optional = |name: &str| head.child(name).map(|element| element.text.clone());
+    let optional = |name: &str| head.child(name).map(|element| element.trimmed().to_owned());
     let headline = head.child("Headline").ok_or(Error::Missing("Head/Headline"))?;
     let information = headline.children.iter().filter(|child| child.name == "Information");
     Ok(Head {
@@ -155,7 +155,7 @@ fn head_of(head: &Element) -> Result<Head, Error> {
 
 /// An element that must be there; it may be empty.
 fn text(parent: &Element, name: &str, path: &'static str) -> Result<String, Error> {
-    Ok(parent.child(name).ok_or(Error::Missing(path))?.text.clone())
+    Ok(parent.child(name).ok_or(Error::Missing(path))?.trimmed().to_owned())
 }
 
 fn date_time(parent: &Element, name: &str, path: &'static str) -> Result<String, Error> {

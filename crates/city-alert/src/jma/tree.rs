@@ -6,6 +6,8 @@
 //! - What may repeat is a list, also when it is there once. An element that the schema does not know is a list
 //!   where it is there more than once.
 //! - Numbers are numbers. An empty one, and `NaN`, is null: why stands beside it in `condition` or `description`.
+//! - White space around a text is no part of it: there are codes and intensities with a space or an end of line
+//!   after them. The ideographic space that begins a Japanese paragraph stays.
 //! - Dates, durations and codes are texts as written. `xsi:nil` is null.
 //!
 //! It calls itself, no deeper than `xml::DEPTH_MAX`.
@@ -83,10 +85,11 @@ fn object(element: &Element, of_type: &str) -> Map<String, Value> {
 }
 
 fn scalar(text: &str, kind: Scalar) -> Value {
+    let text = text.trim_matches(is_space);
     match kind {
         Scalar::Text => Value::String(text.to_owned()),
-        Scalar::Number => number(text.trim_matches(is_space)),
-        Scalar::Boolean => match text.trim_matches(is_space) {
+        Scalar::Number => number(text),
+        Scalar::Boolean => match text {
             "true" | "1" => Value::Bool(true),
             "false" | "0" => Value::Bool(false),
             other => Value::String(other.to_owned()),
@@ -139,6 +142,8 @@ mod tests {
     #[test]
     fn nothing_that_is_said_to_be_a_number_is_lost() {
         assert_eq!(number("46.70"), json!(46.7));
+        assert_eq!(scalar(" 46.70\n", Scalar::Number), json!(46.7));
+        assert_eq!(scalar("\n　４ ", Scalar::Text), json!("　４"));
         assert_eq!(number("7"), json!(7));
         assert_eq!(number(""), Value::Null);
         assert_eq!(number("巨大"), json!("巨大"));
