@@ -119,6 +119,20 @@ fn a_flood_forecast_is_rows_of_the_river_its_districts_and_its_gauges() {
 }
 
 #[test]
+fn how_near_rain_is_to_doing_harm_is_a_row_for_each_area() {
+    let Some(files) = files() else { return };
+    let rows = sample(&files, "73_03_01_220210_VPRN50");
+    assert_eq!(rows.len(), 5_266);
+    let row = with(&rows, &[("rowKind", "risk"), ("areaCode", "011000"), ("propertyType", "危険度")]);
+    assert_eq!(
+        picked(row, &["areaName", "areaCodeType", "time"]),
+        json!(["宗谷地方", "府県予報区", "2021-08-14T18:20:00+09:00"])
+    );
+    let risk = json!({"type": "土砂災害危険度", "name": "今後の情報等に留意", "code": "00", "condition": "継続"});
+    assert_eq!(row["risks"][1], risk);
+}
+
+#[test]
 fn an_earthquake_is_its_own_row_and_one_for_each_area_and_city() {
     let Some(files) = files() else { return };
     let rows = sample(&files, "32-35_06_05_240613_VXSE53");

@@ -1,8 +1,8 @@
 //! The samples of the JMA: each is read, and each leaf of what another program made of it is in ours as well.
 //!
 //! `jma_paths.tsv` maps its paths to ours; `[]` is an item of a list, in order. Values are the same after this:
-//! times are compared as instants, and numbers as numbers: theirs are `142.0` where ours are `142`. Of two
-//! texts that end in an ideographic space theirs takes it away. A `-` says that ours has no counterpart, and why.
+//! times are compared as instants, and numbers as numbers: theirs are `142.0` where ours are `142`. Where a text
+//! ends in an ideographic space, theirs takes it away. A `-` says that ours has no counterpart, and why.
 //! `RENKEI_BLESS=1` writes the table anew, from names; read the difference before it is committed.
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]

@@ -19,6 +19,7 @@
 //! | `river` | each area of the headline of a 指定河川洪水予報 or 水位周知河川に関する情報 | `informationType`, `areaName`, `areaCode`, `areaCodeType`, `kinds` |
 //! | `inundation` | each district that may be flooded (浸水想定地区) | as `river`, and `prefecture`, `city`, `cityCode`, `subCityList` |
 //! | `waterLevel` | each gauge (水位観測所) | `stationName`, `stationCode`, `location`, `levels`: `time`, `timeName`, `waterLevelM`, `condition`, `level` |
+//! | `risk` | each area of a 大雨危険度通知 | `propertyType` (危険度 or 危険度分布), `time`, `areaName`, `areaCode`, `areaCodeType`, `risks`: `type`, `name`, `code`, `condition` |
 //! | `earthquake` | each earthquake | `originTime`, `arrivalTime`, `condition`, `hypocenterName`, `hypocenterCode`, `latitude`, `longitude`, `depthM`, `coordinateDescription`, `magnitude`, `magnitudeType`, `magnitudeCondition`, `magnitudeDescription`, `maxInt`, `maxLgInt` |
 //! | `intensity` | each area and each city with an intensity, observed or forecast | `section`, `level`, `prefName`, `prefCode`, `areaName`, `areaCode`, `areaCodeType`, `maxInt`, `maxLgInt`, `forecastIntFrom`, `forecastIntTo`, `forecastLgIntFrom`, `forecastLgIntTo`, `arrivalTime`, `condition`, `kindName`, `kindCode` |
 //! | `tsunami` | each forecast area (津波予報区) | `section`, `areaName`, `areaCode`, `areaCodeType`, `kindName`, `kindCode`, `lastKindName`, `lastKindCode`, `arrivalTime`, `arrivalCondition`, `heightM`, `heightCondition`, `heightDescription`, `stations` |
@@ -35,6 +36,7 @@
 mod area;
 mod earthquake;
 pub(super) mod place;
+mod risk;
 mod river;
 mod tsunami;
 mod typhoon;
@@ -45,10 +47,10 @@ use serde_json::{Map, Value};
 use super::Error;
 use super::report::{Report, Subject};
 
-/// Most rows of a message. The sample with most (VPTA50) makes 1,875.
+/// Most rows of a message. The sample with most (VPRN50) makes 5,266.
 pub const ROWS_MAX: usize = 20_000;
 /// Most bytes of all rows of a message, about: kinds stand in each row of their areas.
-pub const ROWS_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const ROWS_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 pub type Row = Map<String, Value>;
 
@@ -59,6 +61,7 @@ pub(super) fn rows(report: &Report) -> Result<Vec<Row>, Error> {
             match report.head.info_kind.as_str() {
                 "指定河川洪水予報" | "水位周知河川に関する情報" => river::rows(&mut rows)?,
                 "土砂災害警戒情報" => area::warnings(&mut rows, "landslide")?,
+                "気象危険度通知" => risk::rows(&mut rows)?,
                 _ => area::warnings(&mut rows, "warning")?,
             }
             typhoon::rows(&mut rows)?;
@@ -138,6 +141,8 @@ enum Field<'v> {
     Tree(&'v Value),
     /// Kinds, with the four members that each has.
     Kinds(&'v [Value]),
+    /// A list of what stands in several places of the tree.
+    Each(&'v [&'v Value]),
     Made(Value),
 }
 
@@ -146,6 +151,7 @@ impl Field<'_> {
         match self {
             Self::Tree(value) => bytes(value),
             Self::Kinds(kinds) => kinds.iter().map(|kind| 4 * MEMBER_BYTES + bytes(kind)).sum(),
+            Self::Each(values) => values.iter().map(|value| bytes(value)).sum(),
             Self::Made(value) => bytes(value),
         }
     }
@@ -154,6 +160,7 @@ impl Field<'_> {
         match self {
             Self::Tree(value) => (*value).clone(),
             Self::Kinds(kinds) => kinds.iter().map(kind).collect(),
+            Self::Each(values) => values.iter().map(|value| (*value).clone()).collect(),
             Self::Made(value) => value.clone(),
         }
     }
@@ -234,6 +241,7 @@ fn whole(rows: &mut Rows<'_>) -> Result<(), Error> {
     texts.extend(list(body, &["comment", "text"]).iter().filter_map(|one| get(one, &["value"]).as_str()));
     texts.extend(get(body, &["notice"]).as_str());
     texts.extend(get(body, &["comments", "freeFormComment"]).as_str());
+    texts.retain(|text| !text.is_empty());
     let text = texts.join("\n");
     rows.add("report", &[("text", Value::from(text).into()), ("body", body.into())])
 }
