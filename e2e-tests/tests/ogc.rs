@@ -43,7 +43,8 @@ fn a_gis_finds_collections_and_pages_through_their_features() {
     let landing = client.get("/ogc/v1").json_of(200);
     let link = |relation: &str, of: &Value| {
         let links = of["links"].as_array().unwrap();
-        let found = links.iter().find(|link| link["rel"] == relation).map(|link| link["href"].as_str().unwrap().to_owned());
+        let found =
+            links.iter().find(|link| link["rel"] == relation).map(|link| link["href"].as_str().unwrap().to_owned());
         found.map(|href| href.strip_prefix(&server.url()).unwrap_or_else(|| panic!("{href} is whole")).to_owned())
     };
     let collections = client.get(&link("data", &landing).unwrap()).json_of(200);
@@ -51,7 +52,9 @@ fn a_gis_finds_collections_and_pages_through_their_features() {
         collections["collections"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
     assert_eq!(listed, ["Gauge", "Note"].into());
     let conformance = client.get(&link("conformance", &landing).unwrap()).json_of(200);
-    assert!(conformance["conformsTo"].as_array().unwrap().iter().any(|one| one.as_str().unwrap().ends_with("/geojson")));
+    assert!(
+        conformance["conformsTo"].as_array().unwrap().iter().any(|one| one.as_str().unwrap().ends_with("/geojson"))
+    );
     let queryables = client.get("/ogc/v1/collections/Gauge/queryables").json_of(200);
     assert!(queryables["properties"]["level"].is_object() && queryables["properties"]["location"].is_object());
 
@@ -111,7 +114,15 @@ fn filters_boxes_and_times_mean_what_a_plain_look_says() {
     assert_eq!(before["numberMatched"], 0);
     let since = client.get(&format!("{ITEMS}?datetime=2020-01-01T00:00:00Z/..")).json_of(200);
     assert_eq!(since["numberMatched"], 40);
-    for wrong in ["filter=level%20%3E", "bbox=1,2,3", "datetime=yesterday", "crs=EPSG:4326", "limit=0", "colour=red", "filter-lang=cql2-json"] {
+    for wrong in [
+        "filter=level%20%3E",
+        "bbox=1,2,3",
+        "datetime=yesterday",
+        "crs=EPSG:4326",
+        "limit=0",
+        "colour=red",
+        "filter-lang=cql2-json",
+    ] {
         assert_eq!(client.get(&format!("{ITEMS}?{wrong}")).status, 400, "{wrong}");
     }
     let told = client.get(&format!("{ITEMS}?filter={}", encode("level > 'x' ; 1"))).text();

@@ -118,7 +118,12 @@ impl Expression {
         let value = Value::resolve_val(&self.ast, &context);
         match value {
             Ok(value) => from_val(value.as_ref()).map(Item::into_owned),
-            Err(error) => Err(format!("{} (in {})", shown(&error), self.source)),
+            Err(error) => {
+                let said = shown(&error);
+                // What most often goes wrong, in the words of whoever wrote the mapping.
+                let is_blank = said.contains("'add'") && said.contains("Null");
+                Err(format!("{} (in {})", if is_blank { "a part of it is blank" } else { &said }, self.source))
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ const ROOMS: &[(&str, u8, &str)] = &[
     ("city-ogc", 1, "OGC API Features and CQL2 between texts and queries; pure"),
     ("city-mqtt", 1, "MQTT between bytes and packets, and what a broker keeps; pure"),
     ("city-qzss", 1, "disaster messages of satellites between bits and values; pure"),
+    ("city-alert", 1, "public warnings (CAP, JMA) between bytes and values; pure"),
     ("city-cel", 1, "what an expression of the language may be; pure"),
     ("city-store", 1, "touches disk; runs the commit thread"),
     ("city-outbound", 1, "connects to the outside"),
@@ -76,6 +77,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("city-gtfs", &["tokio", "http", "hyper", "bytes", "tracing", "metrics", "parking_lot"]),
     ("city-ogc", &["serde", "serde_json", "tokio", "http", "hyper", "bytes", "tracing", "metrics", "parking_lot"]),
     ("city-qzss", &["tokio", "http", "hyper", "bytes", "serde", "tracing", "metrics", "parking_lot"]),
+    ("city-alert", &["tokio", "http", "hyper", "bytes", "tracing", "metrics", "parking_lot"]),
     ("city-ingest", &["hyper"]),
     ("city-trust", &["tokio", "http", "hyper"]),
 ];

@@ -30,8 +30,28 @@ pub const FEED_WORDS: &[&str] =
     &["PK\u{3}\u{4}", "PK\u{1}\u{2}", "stops.txt", "stop_times.txt", ",,", "\"", "99:99:99"];
 
 pub const CQL2_WORDS: &[&str] = &[
-    " AND ", " OR ", "NOT ", "(", ")", "'", "\"", " IN (", " BETWEEN ", " LIKE '", " IS NULL", "S_INTERSECTS(",
-    "POLYGON((", "BBOX(", "TIMESTAMP('", "-", "1e308", "<>", ">=", ".", "%", "_",
+    " AND ",
+    " OR ",
+    "NOT ",
+    "(",
+    ")",
+    "'",
+    "\"",
+    " IN (",
+    " BETWEEN ",
+    " LIKE '",
+    " IS NULL",
+    "S_INTERSECTS(",
+    "POLYGON((",
+    "BBOX(",
+    "TIMESTAMP('",
+    "-",
+    "1e308",
+    "<>",
+    ">=",
+    ".",
+    "%",
+    "_",
 ];
 
 pub fn filter(bytes: &[u8]) {
@@ -45,7 +65,8 @@ pub fn filter(bytes: &[u8]) {
 pub fn device_rows(bytes: &[u8]) {
     static FORMATS: OnceLock<Vec<Mapping>> = OnceLock::new();
     let formats = FORMATS.get_or_init(|| {
-        let formats = ["number", "text", "senml", "ultralight", "gtfs-rt", "qzss", "json\nrows: data.stations"];
+        let formats =
+            ["number", "text", "senml", "ultralight", "gtfs-rt", "qzss", "cap", "jma", "json\nrows: data.stations"];
         let mapping = |format: &str| {
             let yaml =
                 format!("format: {format}\nid: '\"urn:x:\" + string(line)'\ntype: T\nattributes: {{a: row.value}}\n");

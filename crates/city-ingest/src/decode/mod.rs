@@ -1,5 +1,6 @@
 //! Bytes of a file in, rows out, one at a time: memory does not grow with the file.
 
+mod agency;
 mod csv_rows;
 mod json_rows;
 mod senml;
@@ -49,6 +50,10 @@ pub enum Format {
     /// GTFS Realtime 2.0.
     #[serde(rename = "gtfs-rt")]
     GtfsRt,
+    /// The Common Alerting Protocol, 1.1 and 1.2.
+    Cap,
+    /// Disaster XML of the Japan Meteorological Agency.
+    Jma,
     /// Disaster messages of the Michibiki satellites, a `$QZQSM` sentence a line.
     Qzss,
 }
@@ -67,6 +72,8 @@ impl Format {
             Self::SenMl => "senml",
             Self::Ultralight => "ultralight",
             Self::GtfsRt => "gtfs-rt",
+            Self::Cap => "cap",
+            Self::Jma => "jma",
             Self::Qzss => "qzss",
         }
     }
@@ -88,7 +95,7 @@ impl Encoding {
             Format::Csv | Format::GeoJson | Format::GeoJsonL | Format::NdJson => false,
             Format::Json => !self.rows.is_empty(),
             Format::Number | Format::Text | Format::SenMl | Format::Ultralight => true,
-            Format::GtfsRt | Format::Qzss => true,
+            Format::Cap | Format::Jma | Format::Qzss | Format::GtfsRt => true,
         }
     }
 }
@@ -159,8 +166,8 @@ impl Decoder {
             Rows::Csv(rows) => rows.next_row(),
             Rows::Json(rows) => rows.next_row(),
             Rows::Unread(..) => Ok(None),
-            Rows::Whole(rows) => Ok(rows.next().map(|Found { line, row, text }| match row {
-                Ok(members) => Ok(Row::from_members(line, members, None, Item::Null, text)),
+            Rows::Whole(rows) => Ok(rows.next().map(|Found { line, row, geometry, text }| match row {
+                Ok(members) => Ok(Row::from_members(line, members, geometry, Item::Null, text)),
                 Err(reason) => {
                     let (file, input) = (self.about.name.to_string(), clip(text.trim()));
                     Err(RejectedRow { file, line, reason, input })

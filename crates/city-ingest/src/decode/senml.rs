@@ -39,8 +39,8 @@ pub(super) fn read(text: &str, now: Option<Time>) -> Result<Whole, String> {
         base.take(&record).map_err(|why| format!("record {}: {why}", at + 1))?;
         match resolve(&base, &record, now) {
             Ok(None) => {}
-            Ok(Some(row)) => rows.push(Found { line: at as u64 + 1, row: Ok(row), text: raw.get().into() }),
-            Err(why) => rows.push(Found { line: at as u64 + 1, row: Err(why), text: raw.get().into() }),
+            Ok(Some(row)) => rows.push(Found::new(at as u64 + 1, Ok(row), raw.get())),
+            Err(why) => rows.push(Found::new(at as u64 + 1, Err(why), raw.get())),
         }
     }
     Ok(Whole::of(rows))

@@ -12,7 +12,7 @@ pub(super) fn read(text: &str) -> Result<Whole, String> {
     }
     let rows = trimmed.split('#').enumerate().map(|(at, group)| {
         let group = group.trim();
-        Found { line: at as u64 + 1, row: reading(group), text: group.into() }
+        Found::new(at as u64 + 1, reading(group), group)
     });
     Ok(Whole::of(rows.collect()))
 }

@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use city_model::Time;
 use serde_json::value::RawValue;
 
-use super::{Format, senml, ultralight};
+use super::{Format, agency, senml, ultralight};
 use crate::item::Item;
 use crate::row::{Members, members};
 
@@ -23,7 +24,15 @@ const MEMBER_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Found {
     pub line: u64,
     pub row: Result<Members, String>,
+    /// A geometry as compact JSON text.
+    pub geometry: Option<Arc<str>>,
     pub text: Box<str>,
+}
+
+impl Found {
+    pub fn new(line: u64, row: Result<Members, String>, text: &str) -> Self {
+        Self { line, row, geometry: None, text: text.into() }
+    }
 }
 
 /// A document.
@@ -40,7 +49,7 @@ impl Whole {
     }
 
     fn one(row: Members, text: &str) -> Self {
-        Self::of(vec![Found { line: 1, row: Ok(row), text: text.into() }])
+        Self::of(vec![Found::new(1, Ok(row), text)])
     }
 }
 
@@ -55,8 +64,10 @@ pub(super) fn read(format: Format, bytes: &[u8], path: &[Box<str>], now: Option<
         }
         Format::SenMl => senml::read(text()?, now),
         Format::Ultralight => ultralight::read(text()?),
-        Format::GtfsRt => realtime(bytes),
-        Format::Qzss => satellite(text()?, now),
+        Format::Cap => agency::cap(bytes),
+        Format::Jma => agency::jma(bytes),
+        Format::Qzss => agency::qzss(text()?, now),
+        Format::GtfsRt => agency::realtime(bytes),
         Format::Csv | Format::GeoJson | Format::GeoJsonL | Format::Json | Format::NdJson => at_path(text()?, path),
     }
 }
@@ -73,35 +84,6 @@ fn number(text: &str) -> Result<Whole, String> {
         }
     };
     Ok(Whole::one(vec![("value".into(), value)], text))
-}
-
-fn realtime(bytes: &[u8]) -> Result<Whole, String> {
-    let message = city_gtfs::realtime::read(bytes).map_err(|error| error.to_string())?;
-    let rows = message.rows.into_iter().map(|(line, row)| match row {
-        Ok(row) => {
-            let text = serde_json::to_string(&row).unwrap_or_default().into();
-            Found { line, row: of_json(row.into()).and_then(members), text }
-        }
-        Err(why) => Found { line, row: Err(why), text: Box::default() },
-    });
-    let rows = rows.collect();
-    Ok(Whole { rows, envelope: of_json(message.header.into())? })
-}
-
-/// Comments and other sentences of the receiver are passed over.
-fn satellite(text: &str, now: Option<Time>) -> Result<Whole, String> {
-    let now = now.ok_or("its times have no year; it must be known when it came")?;
-    let lines = text.lines().zip(1..).map(|(line, number)| (line.trim(), number));
-    let rows = lines.filter(|(line, _)| line.starts_with("$QZQSM")).take(WHOLE_ROWS_MAX).map(|(line, number)| {
-        let decoded = city_qzss::decode_line(line).map_err(|error| error.to_string());
-        let row = decoded.and_then(|message| of_json(message.row(now).into()));
-        Found { line: number, row: row.and_then(members), text: line.into() }
-    });
-    Ok(Whole::of(rows.collect()))
-}
-
-fn of_json(value: serde_json::Value) -> Result<Item<'static>, String> {
-    serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
 type Object<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
@@ -167,7 +149,7 @@ impl<'a> Walk<'a> {
             self.counted = at;
         }
         let row = serde_json::from_str::<Item>(raw.get()).map_err(|error| format!("the row is not JSON: {error}"));
-        self.rows.push(Found { line: self.line, row: row.and_then(members), text: raw.get().into() });
+        self.rows.push(Found::new(self.line, row.and_then(members), raw.get()));
         Ok(())
     }
 }
