@@ -185,7 +185,7 @@ impl Tally {
     }
 
     /// A number that no other message has.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_number(&mut self) -> u64 {
         self.last += 1;
         self.last
     }

@@ -99,7 +99,7 @@ impl Sources {
         let permit = permit.ok_or_else(|| Error::OwnerGone(name.into()))?;
         let held = self.test(source, message).await?;
         let of = self.number(tenant)?;
-        let number = self.with_tally(of, name, known, Tally::next)?;
+        let number = self.with_tally(of, name, known, Tally::next_number)?;
         let mut entry = Entry {
             number,
             received_at_micros: now.as_micros(),

@@ -14,6 +14,8 @@ const ADDRESSES: &[&str] = &[
     "/audit/v1/",
     "/sql",
     "/stream",
+    "/gtfs/v1/",
+    "/ogc/v1",
     "/vocab/v1/",
     "/console",
     "/login",
