@@ -244,18 +244,11 @@ fn page(parameters: &Parameters) -> Result<Page, Problem> {
     Ok(Page { offset: number("offset", 0)?, limit, count: true })
 }
 
-const SHOWN: RenderOptions = RenderOptions {
-    format: Format::Simplified,
-    sys_attrs: false,
-    lang: None,
-    pick: None,
-    omit: Vec::new(),
-    attrs: Vec::new(),
-    dataset_ids: Vec::new(),
-    geojson: true,
-    geometry_property: None,
-    embed_context: false,
-};
+/// The geometry stands beside the properties, not among them.
+fn options() -> RenderOptions {
+    let omit = vec![Name::from_stored(core_names::LOCATION.into())];
+    RenderOptions { format: Format::Simplified, geojson: true, omit, ..RenderOptions::default() }
+}
 
 async fn get_features(
     State(city): State<Arc<City>>,
@@ -268,10 +261,11 @@ async fn get_features(
     let (id, name, _) = known(&city, &ask, &path).await?;
     let (query, page) = (query(&parameters, name, &ask.terms)?, page(&parameters)?);
     let found = city.read(|| city.context.query(&ask.permit, &query, page)).await?;
+    let shown = options();
     let mut body = b"{\"type\":\"FeatureCollection\",\"features\":[".to_vec();
     for (at, entity) in found.entities.iter().enumerate() {
         body.extend_from_slice(if at > 0 { b",\n" } else { b"\n" });
-        render_entity(entity, &ask.terms, &SHOWN, &mut body);
+        render_entity(entity, &ask.terms, &shown, &mut body);
     }
     let base = Base::of(&city, plain(&caller));
     let asked = |offset: usize| {
@@ -310,7 +304,7 @@ async fn get_feature(
     let found = city.context.find(&ask.permit, &feature)?.filter(|entity| entity.types.contains(&name));
     let entity = found.ok_or_else(|| Problem::from(Rejected::EntityNotFound(feature.clone())))?;
     let mut body = Vec::with_capacity(1_024);
-    render_entity(&entity, &ask.terms, &SHOWN, &mut body);
+    render_entity(&entity, &ask.terms, &options(), &mut body);
     let base = Base::of(&city, plain(&caller));
     let own = format!("/collections/{}", encode_path(&id));
     let links = json!([
