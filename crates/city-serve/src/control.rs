@@ -346,9 +346,10 @@ async fn add_actuator(
     actuator.kind = terms.expand(&actuator.kind).as_str().into();
     actuator.attribute = terms.expand(&actuator.attribute).as_str().into();
     actuator.check().map_err(|why| Problem::new(Kind::BadRequestData, "NLD-002", why))?;
-    city.outbound
-        .check(&actuator.endpoint)
-        .map_err(|error| Problem::new(Kind::BadRequestData, error.code(), format!("endpoint: {error}")))?;
+    if actuator.device().is_none() {
+        let checked = city.outbound.check(&actuator.endpoint);
+        checked.map_err(|error| Problem::new(Kind::BadRequestData, error.code(), format!("endpoint: {error}")))?;
+    }
     if is_subscribed(&city.context, &actuator.endpoint) {
         let detail = "endpoint: a subscription posts there, and where commands go nothing else may. Delete the subscription, or give the machine an endpoint of its own.";
         return Err(Problem::new(Kind::BadRequestData, "NLD-010", detail));

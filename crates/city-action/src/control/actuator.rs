@@ -15,6 +15,8 @@ pub const LIFETIME_S: u32 = 600;
 pub const LIFETIME_S_MAX: u32 = 86_400;
 /// Most values that an actuator may list.
 pub const VALUES_MAX: usize = 100;
+/// How an endpoint on MQTT begins.
+const MQTT: &str = "mqtt:";
 /// Most persons that it may ask for.
 pub const PERSONS_MAX: u8 = 2;
 
@@ -67,8 +69,25 @@ impl Actuator {
         actuator_id(&self.kind, &self.attribute)
     }
 
+    /// The device that commands go to over MQTT: the endpoint is `mqtt:devices/NAME/commands`.
+    #[must_use]
+    pub fn device(&self) -> Option<&str> {
+        let name = self.endpoint.strip_prefix(MQTT)?.strip_prefix("devices/")?.strip_suffix("/commands")?;
+        (!name.is_empty() && !name.contains(['/', '+', '#', '\0'])).then_some(name)
+    }
+
     /// Refuses what makes no sense, and says why.
     pub fn check(&self) -> Result<(), String> {
+        if self.endpoint.starts_with(MQTT) {
+            if self.device().is_none() {
+                return Err("endpoint: over MQTT it is mqtt:devices/NAME/commands.".to_owned());
+            }
+            if !self.repeatable {
+                return Err("repeatable: a message may come again, so that a machine on MQTT must tell repeats by \
+                            their id."
+                    .to_owned());
+            }
+        }
         if self.kind.starts_with(NAMESPACE) {
             return Err("type: what the loop writes itself cannot be commanded.".to_owned());
         }
@@ -150,6 +169,18 @@ mod tests {
         assert!(
             admits(&pump, Value::Int(0)) && !admits(&pump, Value::Int(-1)) && !admits(&pump, Value::Float(f64::NAN))
         );
+    }
+
+    #[test]
+    fn an_endpoint_on_mqtt_names_a_device_that_tells_repeats() {
+        let on_mqtt = |endpoint: &str, repeatable| Actuator { endpoint: endpoint.into(), repeatable, ..actuator("") };
+        let gate = on_mqtt("mqtt:devices/gate-7/commands", true);
+        assert!(gate.check().is_ok() && gate.device() == Some("gate-7"));
+        assert!(on_mqtt("mqtt:devices/gate-7/commands", false).check().is_err());
+        for wrong in ["mqtt:devices//commands", "mqtt:devices/+/commands", "mqtt:gates/7/commands", "mqtt:devices/a/b/commands"] {
+            assert!(on_mqtt(wrong, true).check().is_err(), "{wrong}");
+        }
+        assert_eq!(actuator("").device(), None);
     }
 
     #[test]

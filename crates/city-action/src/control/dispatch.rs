@@ -17,6 +17,7 @@ use serde_json::json;
 use super::actuator::Actuator;
 use super::command::{Command, Status};
 use super::paper::Draft;
+use super::parcel::Handed;
 use super::settle::{Outcome, Told};
 use super::{Control, Error, Open, noted};
 
@@ -106,7 +107,11 @@ impl Control {
         let Some(Taken { command, actuator, may_have_arrived }) = blocking(|| self.take(&space, id))? else {
             return Ok(false);
         };
-        let sent = match self.post(&command, &actuator).await {
+        let sent = match actuator.device() {
+            Some(device) => self.hand_over(&space, &command, device).await?,
+            None => self.post(&command, &actuator).await,
+        };
+        let sent = match sent {
             Sent::Taken => match self.wait_for_word(&space, id, actuator.timeout_seconds).await? {
                 true => return Ok(false),
                 false => Sent::MayHave("The target took it and did not say what it did.".to_owned()),
@@ -212,6 +217,17 @@ impl Control {
         }
         let draft = Draft::of(id.clone()).text("status", status.as_str()).text("note", why);
         self.write(&self.own_permit(space)?, "command", vec![draft.change()]).map(drop)
+    }
+
+    /// To a machine that is connected to a door of ours.
+    async fn hand_over(&self, space: &TenantSpace, command: &Command, device: &str) -> Result<Sent, Error> {
+        let permit = self.own_permit(space)?;
+        let body = Bytes::from(command.envelope().to_string());
+        Ok(match self.parcels.send(permit, device, &command.id, body, command.expires_at).await {
+            Handed::Over => Sent::Taken,
+            Handed::NotReached(why) => Sent::NotReached(why),
+            Handed::MayHave(why) => Sent::MayHave(why),
+        })
     }
 
     async fn post(&self, command: &Command, actuator: &Actuator) -> Sent {

@@ -11,6 +11,7 @@ mod dispatch;
 mod error;
 mod eyes;
 mod paper;
+pub mod parcel;
 mod record;
 mod settle;
 pub mod suggestion;
@@ -32,7 +33,7 @@ use city_store::commit::RESTORED_KEY;
 use city_store::{Space, ViewBatch};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 pub use decide::{REASON_CHARS_MAX, Verdict};
 pub use error::Error;
@@ -43,6 +44,7 @@ use actuator::{Actuator, actuator_id};
 use command::Command;
 use eyes::Eyes;
 use paper::{Draft, Number};
+use parcel::{Parcel, Parcels};
 use suggestion::{Status, Suggestion};
 
 /// Most suggestions of a tenant that wait for a decision; beyond, a rule's finding is counted and not suggested.
@@ -65,6 +67,8 @@ pub struct Control {
     lanes: Mutex<HashMap<(u32, EntityId), VecDeque<EntityId>>>,
     /// A command has moved on.
     moved: Notify,
+    /// For machines that are connected to a door.
+    parcels: Parcels,
 }
 
 /// What is still to come.
@@ -104,6 +108,7 @@ impl Control {
             runtime: Handle::current(),
             lanes: Mutex::default(),
             moved: Notify::new(),
+            parcels: Parcels::default(),
         });
         let restored = control.context.view().get(Space::Meta, RESTORED_KEY)?.is_some();
         for space in control.context.tenants().list() {
@@ -118,6 +123,11 @@ impl Control {
         }
         Arc::clone(&control).watch();
         Ok(control)
+    }
+
+    /// Commands for connected machines, for the door that carries them; once.
+    pub fn parcels(&self) -> Option<mpsc::Receiver<Parcel>> {
+        self.parcels.open()
     }
 
     fn now(&self) -> Time {

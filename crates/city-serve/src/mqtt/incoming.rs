@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::commands;
 use super::connection::{Client, End, Wire};
 use super::feed::{Fed, rejected};
 use super::greeting::reason_of;
@@ -99,6 +100,12 @@ impl Client {
         }
         if qos != QoS::AtMostOnce && self.has_sent_too_much() {
             return Err(End::Because(Reason::RECEIVE_MAXIMUM_EXCEEDED));
+        }
+        if self.rights.acknowledges(&message.topic) {
+            return match commands::acknowledged(&self.towns.city, &self.permit, &message.payload) {
+                Ok(()) => self.change(qos, packet_id, Vec::new(), What::Fed(None, None)).await.map(|()| None),
+                Err(not) => self.not_taken(qos, packet_id, not),
+            };
         }
         if self.rights.may_report(&message.topic) {
             let claiming = self.towns.city.sources.claims(self.permit.tenant(), &message.topic);

@@ -5,6 +5,7 @@
 //! `outgoing` what goes to it; `town` is the broker of one tenant with its one order of steps; `rights` says who
 //! may publish and subscribe where.
 
+mod commands;
 mod connection;
 mod feed;
 mod greeting;

@@ -10,6 +10,7 @@ pub const UPSERT: &str = "ngsi-ld/upsert";
 const NGSI_LD: &str = "ngsi-ld";
 const DEVICES: &str = "devices";
 const COMMANDS: &str = "commands";
+const ACKNOWLEDGEMENTS: &str = "acknowledgements";
 
 /// What the holder of a permit may do with topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,14 @@ impl Rights {
         }
         let is_own = first == Some(DEVICES) && second.is_some() && second == self.device.as_deref();
         if self.everything || is_own { Place::Topic } else { Place::Refused }
+    }
+
+    /// Whether a message under this topic is a machine's word on a command.
+    #[must_use]
+    pub fn acknowledges(&self, topic: &str) -> bool {
+        let rest = topic.strip_prefix(DEVICES).and_then(|rest| rest.strip_prefix('/'));
+        let device = rest.and_then(|rest| rest.strip_suffix(ACKNOWLEDGEMENTS)?.strip_suffix('/'));
+        device.is_some_and(is_level) && self.writes && self.place(topic) == Place::Topic
     }
 
     /// Whether a message under this topic may go to the sources that claim it. A device's place is its own, whatever a

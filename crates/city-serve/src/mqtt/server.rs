@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::commands::carry;
 use super::towns::Towns;
 use super::{CONNECT_TIME_MAX, CONNECTIONS_MAX, connection};
 use crate::city::City;
@@ -49,6 +50,7 @@ impl Mqtt {
         let Self { listener, tls, connections_max, .. } = self;
         let towns = Towns::open(city).await?;
         let keeping = tokio::spawn(Arc::clone(&towns).keep_up());
+        let carrying = towns.city.control.parcels().map(|parcels| tokio::spawn(carry(Arc::clone(&towns), parcels)));
         let room = Arc::new(Semaphore::new(connections_max));
         let (stopping, watching) = watch::channel(false);
         let mut connections = JoinSet::new();
@@ -82,6 +84,7 @@ impl Mqtt {
         tokio::time::timeout(STOP_TIME, finishing).await.ok();
         connections.shutdown().await;
         keeping.abort();
+        carrying.inspect(tokio::task::JoinHandle::abort);
         towns.flush().await;
         Ok(())
     }
