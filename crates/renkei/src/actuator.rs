@@ -11,6 +11,7 @@ use crate::subscriptions::text;
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
   renkei actuator add FloodBarrier setPosition --endpoint http://127.0.0.1:9000/barrier --value open --value closed --repeatable
+  renkei actuator add FloodBarrier setPosition --endpoint mqtt:devices/barrier-1/commands --value open --value closed --repeatable
   renkei actuator add Pump setPower --endpoint https://scada.example.org/pumps --minimum 0 --maximum 100 --persons 2
   renkei actuator list
   renkei actuator remove FloodBarrier setPosition
