@@ -19,6 +19,7 @@ mod map;
 pub mod mapping;
 pub mod meter;
 mod plane;
+mod quality;
 pub mod row;
 pub mod source;
 mod spec;

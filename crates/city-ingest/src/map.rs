@@ -12,6 +12,7 @@ use crate::expression::Expression;
 use crate::geometry;
 use crate::item::{Item, write_text};
 use crate::mapping::{Attribute, Columns, Instance, Mapping, Target, Value, attribute_name};
+use crate::quality::QUALITY;
 use crate::row::{COLUMNS_MAX, Row};
 use crate::spec::KindSpec;
 
@@ -260,6 +261,12 @@ impl<'m> Mapper<'m> {
             return Ok(None);
         }
         out.extend_from_slice(&instance.object_type_json);
+        if let (Some(range), Value::One(expression)) = (&instance.range, &instance.value) {
+            let value = self.evaluate(expression, row, place)?;
+            let found = range.judge(&value).map_err(|why| format!("{place}: {why}"))?;
+            let said = format!(",\"{QUALITY}\":{{\"type\":\"Property\",\"value\":\"{found}\"}}");
+            out.extend_from_slice(said.as_bytes());
+        }
         if let Some(unit) = &instance.unit_code {
             out.extend_from_slice(b",\"unitCode\":\"");
             out.extend_from_slice(unit.as_bytes());

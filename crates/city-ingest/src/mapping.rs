@@ -15,6 +15,7 @@ use crate::spec::{
     AttributeSpec, Cel, EmitSpec, InstanceSpec, KeepSpec, KindSpec, MappingSpec, OneOrMany, Ordered, SourceSpec,
     TargetSpec, ValueSpec,
 };
+use crate::quality::Range;
 use crate::zone::Zone;
 
 /// Longest mapping in bytes.
@@ -78,6 +79,7 @@ pub(crate) struct Instance {
     pub(crate) kind: KindSpec,
     pub(crate) value: Value,
     pub(crate) unit_code: Option<Box<str>>,
+    pub(crate) range: Option<Range>,
     pub(crate) observed_at: Option<Expression>,
     pub(crate) dataset_id: Option<Expression>,
     /// `,"objectType":…` or nothing.
@@ -364,6 +366,7 @@ fn instance(place: &str, spec: InstanceSpec, language: &Language, count: &mut us
     Ok(Instance {
         kind: spec.kind,
         value,
+        range: spec.range.map(|range| Range::of(range, &spec)).transpose().map_err(at(&format!("{place}.range")))?,
         unit_code: spec.unit_code.map(Into::into),
         observed_at: spec.observed_at.as_ref().map(|cel| compile("observedAt", cel)).transpose()?,
         dataset_id: spec.dataset_id.as_ref().map(|cel| compile("datasetId", cel)).transpose()?,

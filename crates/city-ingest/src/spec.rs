@@ -96,6 +96,10 @@ pub(crate) struct InstanceSpec {
     pub(crate) kind: KindSpec,
     pub(crate) value: ValueSpec,
     pub(crate) unit_code: Option<String>,
+    /// Lowest and highest value that is believed.
+    pub(crate) range: Option<(f64, f64)>,
+    #[serde(default)]
+    pub(crate) beyond: BeyondSpec,
     pub(crate) observed_at: Option<Cel>,
     pub(crate) dataset_id: Option<Cel>,
     pub(crate) object_type: Option<OneOrMany<String>>,
@@ -114,6 +118,17 @@ pub(crate) enum KindSpec {
     JsonProperty,
     ListProperty,
     ListRelationship,
+}
+
+/// What becomes of a value beyond its range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BeyondSpec {
+    /// It is kept, and said of it.
+    #[default]
+    Flag,
+    /// The row is rejected.
+    Reject,
 }
 
 /// One expression, or one for each language.
@@ -195,6 +210,8 @@ impl<'de> Deserialize<'de> for AttributeSpec {
                 kind: KindSpec::Property,
                 value: ValueSpec::One(Cel(text)),
                 unit_code: None,
+                range: None,
+                beyond: BeyondSpec::Flag,
                 observed_at: None,
                 dataset_id: None,
                 object_type: None,

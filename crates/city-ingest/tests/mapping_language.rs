@@ -295,3 +295,28 @@ fn the_mappings_in_the_documentation_are_valid() {
     }
     assert!(count >= 3, "{count} mappings found");
 }
+
+#[test]
+fn a_value_beyond_its_range_is_flagged_or_rejects_its_row() {
+    let mapping = |beyond: &str| {
+        format!(
+            "format: ndjson\nid: '\"urn:x:\" + row.id'\ntype: T\nattributes:\n  level: {{value: row.level, unitCode: MTR, range: [-5, 20]{beyond}}}\n"
+        )
+    };
+    let rows = "{\"id\":\"a\",\"level\":20}\n{\"id\":\"b\",\"level\":20.5}\n{\"id\":\"c\",\"level\":-6}\n{\"id\":\"d\",\"level\":null}\n";
+    let flagged = run(&mapping(""), rows);
+    let said: Vec<&Value> = flagged.entities.iter().map(|entity| &entity["level"]["quality"]["value"]).collect();
+    assert_eq!(said, [&json!("good"), &json!("aboveRange"), &json!("belowRange"), &Value::Null]);
+    assert_eq!(flagged.entities[1]["level"]["value"], 20.5, "it is kept as it came");
+    assert!(flagged.entities[3].get("level").is_none(), "a gap stays a gap");
+    let strict = run(&mapping(", beyond: reject"), rows);
+    let why: Vec<&str> = strict.rejected.iter().map(|row| &*row.reason).collect();
+    assert_eq!(strict.entities.len(), 2);
+    assert!(why[0].contains("attributes.level: 20.5 is not within -5 and 20"), "{why:?}");
+    let text = run(&mapping(""), "{\"id\":\"a\",\"level\":\"high\"}\n");
+    assert!(text.rejected[0].reason.contains("a range is of numbers"), "{:?}", text.rejected);
+    for wrong in [", range: [5, 1]", ", range: [1]", ", type: Relationship, range: [1, 2]", ", beyond: drop"] {
+        let mapping = format!("format: ndjson\nid: row.id\ntype: T\nattributes: {{a: {{value: row.a{wrong}}}}}\n");
+        assert!(!refusal(&mapping).is_empty(), "{wrong}");
+    }
+}
