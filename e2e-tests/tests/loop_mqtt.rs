@@ -49,7 +49,8 @@ fn approved(operator: &Client, level: f64) -> String {
 fn a_gate_is_commanded_over_mqtt_and_says_what_it_did() {
     let folder = tempfile::tempdir().unwrap();
     let (server, operator) = open(folder.path());
-    let unable = json!({"type": "FloodBarrier", "attribute": "setPosition", "endpoint": ENDPOINT, "values": ["open", "closed"]});
+    let unable =
+        json!({"type": "FloodBarrier", "attribute": "setPosition", "endpoint": ENDPOINT, "values": ["open", "closed"]});
     let told = operator.post("/ops/v1/actuators", &unable);
     assert!(told.status == 400 && told.text().contains("repeatable"), "{}", told.text());
     set_up(&operator, &actuator(), "PT1H");

@@ -55,6 +55,11 @@ fn a_gis_finds_collections_and_pages_through_their_features() {
     assert!(
         conformance["conformsTo"].as_array().unwrap().iter().any(|one| one.as_str().unwrap().ends_with("/geojson"))
     );
+    let api = client.get(&link("service-desc", &landing).unwrap()).json_of(200);
+    assert!(
+        api["paths"]["/collections/{collectionId}/items"]["get"]["parameters"].as_array().unwrap().len() > 5,
+        "{api}"
+    );
     let queryables = client.get("/ogc/v1/collections/Gauge/queryables").json_of(200);
     assert!(queryables["properties"]["level"].is_object() && queryables["properties"]["location"].is_object());
 

@@ -32,6 +32,12 @@ impl Also {
         Self { rows: Vec::new(), note: Some(note), note_bytes: bytes }
     }
 
+    /// The note alone.
+    #[must_use]
+    pub fn without_rows(self) -> Self {
+        Self { rows: Vec::new(), ..self }
+    }
+
     pub fn push(&mut self, row: AlsoWrite) {
         self.rows.push(row);
     }

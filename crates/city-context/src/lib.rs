@@ -41,7 +41,7 @@ pub use also::{Also, Note};
 pub use as_of::{AsOf, Brought};
 pub use image::Image;
 pub use select::{Filling, Found, Page};
-pub use soon::Pending;
+pub use soon::{Offered, Pending};
 pub use stage::ALL_DATASETS;
 pub use tenant::{TenantSpace, Tenants};
 
@@ -189,11 +189,8 @@ impl Context {
         key: Option<Box<str>>,
         by_hand: bool,
     ) -> Result<oneshot::Receiver<stage::Answer>, Error> {
-        let (answer, receiver) = oneshot::channel();
-        let weight = changes.iter().map(weigh::weigh).sum::<usize>() + also.weight();
-        let request = Request { permit: permit.clone(), changes, cause, also, key, by_hand, weight, answer };
-        self.committer.submit(request).map_err(|_| Error::Busy)?;
-        Ok(receiver)
+        let request = (changes, cause, also);
+        self.queue(permit, request, key, by_hand).map_err(|_| Error::Busy)
     }
 
     /// Whether a write failed in a way that only a restart mends.

@@ -1,12 +1,12 @@
-//! A feed as it comes: a zip archive of text files, perhaps in one folder. Sizes are bounded before and while a file
-//! is unpacked: what an archive says of itself is not believed.
+//! A feed as it comes: a zip archive of text files. Sizes are bounded before and while a file is unpacked: what an
+//! archive says of itself is not believed.
 
 use std::io::{Cursor, Read};
 
 use crate::Error;
 
 /// Longest archive, in bytes.
-pub const ARCHIVE_BYTES_MAX: usize = 256 * 1024 * 1024;
+pub const ARCHIVE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest file of an archive, unpacked.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// All files of an archive, unpacked.
@@ -17,8 +17,6 @@ pub const FILES_MAX: usize = 200;
 /// An archive whose sizes are within bounds.
 pub struct Archive<'a> {
     zip: zip::ZipArchive<Cursor<&'a [u8]>>,
-    /// The folder that all files are in, with its slash.
-    folder: String,
 }
 
 impl<'a> Archive<'a> {
@@ -42,19 +40,40 @@ impl<'a> Archive<'a> {
         if total > FEED_BYTES_MAX {
             return Err(Error::TooLarge { file: "the unpacked feed".to_owned(), bytes: total, max: FEED_BYTES_MAX });
         }
-        let folder = zip.file_names().find_map(|name| name.strip_suffix("agency.txt")).unwrap_or_default().to_owned();
-        Ok(Self { zip, folder })
+        let is_below = |name: &str| name.ends_with("/agency.txt") && !name.starts_with("__MACOSX/");
+        if !zip.file_names().any(|name| name == "agency.txt")
+            && let Some(below) = zip.file_names().find(|name| is_below(name))
+        {
+            let why = format!("its files lie in a folder ({below}); GTFS has them at the top of the archive");
+            return Err(Error::Archive(why));
+        }
+        Ok(Self { zip })
     }
 
-    /// Names of the files, without their folder.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.zip.file_names().filter_map(|name| name.strip_prefix(&*self.folder)).filter(|name| !name.is_empty())
+    /// Unpacks all files, to nothing, and counts: for readers that believe what an archive says of itself.
+    pub fn measure(&mut self) -> Result<(), Error> {
+        let mut total = 0;
+        for at in 0..self.zip.len() {
+            let file = self.zip.by_index(at).map_err(|error| Error::Archive(error.to_string()))?;
+            let name = file.name().to_owned();
+            let unpacked = std::io::copy(&mut file.take(FILE_BYTES_MAX + 1), &mut std::io::sink());
+            let bytes = unpacked.map_err(|error| Error::Archive(format!("{name}: {error}")))?;
+            if bytes > FILE_BYTES_MAX {
+                return Err(Error::TooLarge { file: name, bytes, max: FILE_BYTES_MAX });
+            }
+            total += bytes;
+            if total > FEED_BYTES_MAX {
+                let file = "the unpacked feed".to_owned();
+                return Err(Error::TooLarge { file, bytes: total, max: FEED_BYTES_MAX });
+            }
+        }
+        Ok(())
     }
 
     /// A file, unpacked; `None` where there is none of this name.
     pub fn file(&mut self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let broken = |error: &dyn std::fmt::Display| Error::Archive(format!("{name}: {error}"));
-        let file = match self.zip.by_name(&format!("{}{name}", self.folder)) {
+        let file = match self.zip.by_name(name) {
             Ok(file) => file,
             Err(zip::result::ZipError::FileNotFound) => return Ok(None),
             Err(error) => return Err(broken(&error)),

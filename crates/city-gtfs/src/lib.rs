@@ -16,4 +16,4 @@ mod wire;
 pub use archive::Archive;
 pub use check::{Findings, Level, Problem, Rule, check};
 pub use error::Error;
-pub use timetable::{Agency, Departure, Route, Stop, StopKind, Timetable, Trip};
+pub use timetable::{Agency, Departure, LocationType, Route, Stop, Timetable, Trip};

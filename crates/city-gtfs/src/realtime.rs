@@ -9,6 +9,8 @@ use crate::wire::{Fields, Value, Writer};
 pub const ENTITIES_MAX: usize = 100_000;
 /// Most stop times, texts or places of one entity.
 pub const PARTS_MAX: usize = 2_000;
+/// Most of them in one message.
+pub const MESSAGE_PARTS_MAX: usize = 500_000;
 
 type Row = Map<String, Json>;
 
@@ -23,8 +25,7 @@ pub struct Message {
 
 pub fn read(bytes: &[u8]) -> Result<Message, Error> {
     let mut message = Message::default();
-    let mut has_header = false;
-    let mut entity = 0;
+    let (mut has_header, mut entity, mut parts) = (false, 0, 0);
     for field in Fields(bytes) {
         let (number, value) = field.map_err(Error::Realtime)?;
         match number {
@@ -37,7 +38,10 @@ pub fn read(bytes: &[u8]) -> Result<Message, Error> {
                 if message.rows.len() >= ENTITIES_MAX {
                     return Err(Error::Realtime(format!("it has more than {ENTITIES_MAX} entities")));
                 }
-                match rows(value) {
+                match rows(value, &mut parts) {
+                    Ok(_) if parts > MESSAGE_PARTS_MAX => {
+                        return Err(Error::Realtime(format!("it has more than {MESSAGE_PARTS_MAX} parts")));
+                    }
                     Ok(rows) => message.rows.extend(rows.into_iter().map(|row| (entity, Ok(row)))),
                     Err(why) => message.rows.push((entity, Err(why))),
                 }
@@ -67,7 +71,7 @@ fn header(value: Value) -> Result<Row, String> {
 }
 
 /// The rows of one entity, which may hold a vehicle and an update of its trip at once.
-fn rows(value: Value) -> Result<Vec<Row>, String> {
+fn rows(value: Value, parts: &mut usize) -> Result<Vec<Row>, String> {
     let (mut id, mut is_deleted, mut rows) = (None, false, Vec::new());
     for field in Fields(value.bytes()?) {
         let (number, value) = field?;
@@ -83,6 +87,8 @@ fn rows(value: Value) -> Result<Vec<Row>, String> {
             return Err("it has too many parts".to_owned());
         }
     }
+    let lists = rows.iter().flat_map(Row::values).filter_map(Json::as_array);
+    *parts += rows.len() + lists.map(Vec::len).sum::<usize>();
     let id = id.ok_or("the entity has no id")?;
     if is_deleted && rows.is_empty() {
         rows.push(Row::from_iter([("kind".to_owned(), json!("deleted"))]));

@@ -4,6 +4,9 @@ use csv::StringRecord;
 
 use crate::Error;
 
+/// Longest cell that is read, in bytes.
+pub const CELL_BYTES_MAX: usize = 4 * 1024;
+
 /// A file whose columns have been found.
 pub(crate) struct Table<'b> {
     pub name: &'static str,
@@ -58,6 +61,10 @@ impl<'b> Table<'b> {
                 return Err(Error::TooManyRows { file: self.name, max });
             }
             let number = self.record.position().map_or(0, csv::Position::line);
+            if self.record.iter().any(|cell| cell.len() > CELL_BYTES_MAX) {
+                let why = format!("a cell is longer than {CELL_BYTES_MAX} bytes");
+                return Err(Error::Row { file: self.name, line: number, why });
+            }
             let line = Line { record: &self.record, places: &self.places };
             take(line).map_err(|why| Error::Row { file: self.name, line: number, why })?;
         }

@@ -16,7 +16,7 @@ pub const STOPS_MAX: usize = 1_000_000;
 /// Most trips of a feed.
 pub const TRIPS_MAX: usize = 4_000_000;
 /// Most stop times of a feed; each takes 28 bytes of memory.
-pub const STOP_TIMES_MAX: usize = 20_000_000;
+pub const STOP_TIMES_MAX: usize = 15_000_000;
 /// Most rows of any other file.
 pub const ROWS_MAX: usize = 4_000_000;
 
@@ -33,12 +33,12 @@ pub struct Agency {
 
 /// `location_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopKind {
+pub enum LocationType {
     Stop,
     Station,
     Entrance,
-    Node,
-    Boarding,
+    GenericNode,
+    BoardingArea,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +49,7 @@ pub struct Stop {
     pub description: Option<Box<str>>,
     /// Longitude and latitude in degrees of WGS 84, digit for digit.
     pub place: Option<(Box<str>, Box<str>)>,
-    pub kind: StopKind,
+    pub kind: LocationType,
     pub parent: Option<Box<str>>,
     pub platform: Option<Box<str>>,
     pub wheelchair: Option<bool>,
@@ -98,7 +98,7 @@ struct StopTime {
 
 /// A trip that runs again and again (`frequencies.txt`).
 #[derive(Debug, Clone, Copy)]
-struct Headway {
+struct Frequency {
     start: u32,
     end: u32,
     every: u32,
@@ -118,11 +118,15 @@ pub struct Timetable {
     /// Places in `times` by stop, and in the order of departure; of the stop at `n` from `starts[n]` on.
     by_stop: Vec<u32>,
     starts: Vec<u32>,
-    headways: HashMap<u32, Vec<Headway>>,
+    frequencies: HashMap<u32, Vec<Frequency>>,
     stop_numbers: HashMap<Box<str>, u32>,
     trip_numbers: HashMap<Box<str>, u32>,
+    /// Stops below each station.
+    children: HashMap<u32, Vec<u32>>,
     /// The latest departure, in seconds of its service day.
     latest: u32,
+    /// About the memory it takes, in bytes.
+    weight: usize,
 }
 
 /// What leaves a stop.
@@ -174,8 +178,6 @@ impl Timetable {
     /// About the memory it takes, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        size_of::<StopTime>() * self.times.len()
-            + 4 * (self.by_stop.len() + self.starts.len())
-            + 256 * (self.trips.len() + self.stops.len() + self.routes.len())
+        self.weight
     }
 }

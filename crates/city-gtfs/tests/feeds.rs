@@ -152,6 +152,9 @@ fn a_torn_archive_is_an_error() {
     for length in (0..whole.len()).step_by(7) {
         assert!(read(&whole[..length]).is_err(), "{length}");
     }
+    let below: Vec<(String, &str)> = SMALL.iter().map(|(name, text)| (format!("feed/{name}"), *text)).collect();
+    let below: Vec<(&str, &str)> = below.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    assert!(read(&zipped(&below)).unwrap_err().to_string().contains("lie in a folder"));
     let files: Vec<(String, String)> = (0..300).map(|number| (format!("f{number}.txt"), String::new())).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     assert!(matches!(Archive::open(&zipped(&files)), Err(Error::TooManyFiles { .. })));

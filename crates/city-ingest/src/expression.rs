@@ -69,7 +69,10 @@ impl Language {
 
     pub(crate) fn compile(&self, source: &str) -> Result<Expression, String> {
         check_size(source)?;
-        let program = self.env.compile(source).map_err(|error| one_line(&error.to_string()))?;
+        let program = self.env.compile(source).map_err(|error| match column_in_script(source) {
+            Some(column) => format!("a column whose name is no identifier is written row[\"{column}\"]"),
+            None => one_line(&error.to_string()),
+        })?;
         let mut ast = program.expression().clone();
         let references = program.references();
         for function in references.functions() {
@@ -200,6 +203,19 @@ fn literal(ast: &IdedExpr) -> Option<&str> {
         Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
         _ => None,
     }
+}
+
+/// The column of `row.名前`, which the parser of expressions does not read.
+fn column_in_script(source: &str) -> Option<&str> {
+    let mut rest = source;
+    while let Some((_, behind)) = rest.split_once("row.") {
+        if behind.starts_with(|c: char| !c.is_ascii()) {
+            let end = behind.find(|c: char| !c.is_alphanumeric() && c != '_' && c.is_ascii()).unwrap_or(behind.len());
+            return behind.get(..end);
+        }
+        rest = behind;
+    }
+    None
 }
 
 /// Learns which columns an expression reads, and refuses what it may not do.
@@ -383,6 +399,12 @@ mod tests {
             assert!(language.compile(source).unwrap().short.is_some(), "{source}");
         }
         assert!(language.compile("row.x == 1").unwrap().short.is_none());
+    }
+
+    #[test]
+    fn a_column_in_another_script_is_told_how_it_is_written() {
+        let why = language().compile("number(row.水位) / 100.0").unwrap_err();
+        assert_eq!(why, "a column whose name is no identifier is written row[\"水位\"]");
     }
 
     fn expressions() -> impl Strategy<Value = String> {

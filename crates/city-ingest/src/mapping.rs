@@ -11,11 +11,11 @@ use crate::error::Error;
 use crate::expression::{Expression, Language};
 use crate::function::{CodeLists, Settings, halfwidth};
 use crate::item::{Item, write_text};
+use crate::quality::Range;
 use crate::spec::{
     AttributeSpec, Cel, EmitSpec, InstanceSpec, KeepSpec, KindSpec, MappingSpec, OneOrMany, Ordered, SourceSpec,
     TargetSpec, ValueSpec,
 };
-use crate::quality::Range;
 use crate::zone::Zone;
 
 /// Longest mapping in bytes.

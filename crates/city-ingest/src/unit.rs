@@ -142,7 +142,7 @@ fn parse(code: &str) -> Result<Unit, String> {
 /// One symbol with its exponent, as in `m3` or `s-1`; or a whole number.
 fn component(part: &str) -> Option<(f64, Dimension, i8)> {
     if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some((part.parse().ok()?, ONE, 1));
+        return Some((part.parse().ok().filter(|factor| *factor > 0.0)?, ONE, 1));
     }
     let digits = part.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let (symbol, exponent) = part.split_at(digits);
@@ -218,9 +218,16 @@ mod tests {
 
     #[test]
     fn what_is_no_unit_or_another_thing_is_refused() {
-        for (from, to) in
-            [("m", "s"), ("kW", "kW.h"), ("degC", "Cel"), ("", "m"), ("m^2", "m2"), ("kmin", "s"), ("m/", "m")]
-        {
+        for (from, to) in [
+            ("m", "s"),
+            ("kW", "kW.h"),
+            ("degC", "Cel"),
+            ("", "m"),
+            ("m^2", "m2"),
+            ("kmin", "s"),
+            ("m/", "m"),
+            ("0", "0"),
+        ] {
             assert!(convert(1.0, from, to).is_err(), "{from} to {to}");
         }
     }

@@ -108,7 +108,8 @@ fn japanese(text: &str) -> Option<String> {
     let (rest, before) = era.or_else(|| text.contains('年').then_some((text, 0)))?;
     let end = rest.find(['年', '.', '-', '/'])?;
     let (year, rest) = rest.split_at(end);
-    let year: i32 = if year == "元" { 1 } else { year.trim().parse().ok()? };
+    let year: i32 =
+        if year == "元" { 1 } else { year.trim().parse().ok().filter(|year| (1..=9_999).contains(year))? };
     let mut rest = rest.chars();
     rest.next();
     let day = rest.as_str().replace(['月', '.', '/'], "-");
@@ -125,7 +126,11 @@ fn japanese(text: &str) -> Option<String> {
     let clock = clock.replace(['時', '分', '秒'], ":");
     let mut parts = clock.split(':').map(str::trim).filter(|part| !part.is_empty());
     let hour: u32 = parts.next().map_or(Some(0), |part| part.parse().ok())?;
-    let hour = if is_afternoon && hour < 12 { hour + 12 } else { hour };
+    // Twelve in the afternoon is noon to some and midnight to others.
+    if is_afternoon && hour >= 12 {
+        return None;
+    }
+    let hour = if is_afternoon { hour + 12 } else { hour };
     let (minute, second) = (parts.next().unwrap_or("0"), parts.next().unwrap_or("0"));
     let nothing_more = parts.next().is_none();
     nothing_more.then(|| format!("{:04}-{} {hour}:{minute}:{second}", before + year, day.trim()))
@@ -157,9 +162,18 @@ mod tests {
         ] {
             assert_eq!(read(text, tokyo).map(|time| time.to_string()), Ok(wanted.to_owned()), "{text}");
         }
-        for wrong in
-            ["令和5年13月1日", "令和5年", "年7月1日", "R", "Rain", "令和x年1月1日", "令和5年7月13日 25時", "元年"]
-        {
+        for wrong in [
+            "令和5年13月1日",
+            "令和5年",
+            "年7月1日",
+            "R",
+            "Rain",
+            "令和x年1月1日",
+            "令和5年7月13日 25時",
+            "元年",
+            "令和2147483647年1月1日",
+            "令和5年7月13日 午後12時",
+        ] {
             assert!(read(wrong, tokyo).is_err(), "{wrong}");
         }
     }

@@ -96,16 +96,28 @@ fn rejects_are_bounded_by_their_bytes_too() {
 }
 
 #[test]
-fn a_message_too_old_goes_with_its_reject_and_is_counted_once() {
+fn entries_that_are_too_old_go_and_what_waits_to_be_mended_keeps_its_own() {
     let mut book = Book::open();
     (1..=REJECTS_KEPT).for_each(|number| book.message(number, Some(b"x")));
-    // Message 1 is the oldest reject and too old, both at once.
-    book.message(MESSAGES_KEPT + 1, Some(b"x"));
+    book.message(REJECTS_KEPT + 1, None);
+    // Numbers that no message came to have take nothing away with them.
+    let later = MESSAGES_KEPT + REJECTS_KEPT + 2;
+    (later..later + 20).for_each(|number| book.message(number, None));
+    assert!(book.entry(REJECTS_KEPT + 1).is_none(), "it is too old");
+    assert!(book.entry(1).is_some() && book.entry(REJECTS_KEPT).is_some(), "they wait to be mended");
     assert_eq!((book.tally.status.kept, book.rejects().len() as u64), (REJECTS_KEPT, REJECTS_KEPT));
-    // Numbers that no message came to have leave nothing behind.
-    book.message(MESSAGES_KEPT + 3, None);
-    assert_eq!((book.tally.status.kept, book.rejects().len() as u64), (REJECTS_KEPT - 2, REJECTS_KEPT - 2));
-    assert!(book.entry(1).is_none() && book.entry(2).is_none() && book.entry(3).is_none() && book.entry(4).is_some());
+    book.message(later + 20, Some(b"x"));
+    assert!(book.entry(1).is_none(), "the oldest reject made room, and took its entry along");
+    assert_eq!((book.tally.status.kept, book.rejects().len() as u64), (REJECTS_KEPT, REJECTS_KEPT));
+}
+
+#[test]
+fn a_number_under_which_nothing_was_written_is_given_again() {
+    let mut tally = Tally::default();
+    let (first, second) = (tally.next_number(), tally.next_number());
+    tally.give_back(first);
+    tally.give_back(second);
+    assert_eq!(tally.next_number(), second, "the last one is, and no other");
 }
 
 #[test]

@@ -16,23 +16,28 @@ pub fn bbox(text: &str, property: Name) -> Result<GeoQuery, Error> {
         Some(&[west, south, _, east, north, _]) => (west, south, east, north),
         _ => return Err(bad("it is four numbers, as in 139.7,35.6,139.9,35.7 (west, south, east, north), or six")),
     };
+    let shape = boxed(west, south, east, north).map_err(bad)?;
+    Ok(GeoQuery::new(GeoRelation::Intersects, shape, property))
+}
+
+/// A box as an area; over the date line it is two.
+pub(crate) fn boxed(west: f64, south: f64, east: f64, north: f64) -> Result<Geometry, &'static str> {
     if !(-180.0..=180.0).contains(&west) || !(-180.0..=180.0).contains(&east) {
-        return Err(bad("west and east are degrees from -180 to 180"));
+        return Err("west and east are degrees from -180 to 180");
     }
     if !(-90.0..=90.0).contains(&south) || !(-90.0..=90.0).contains(&north) || south > north {
-        return Err(bad("south and north are degrees from -90 to 90, south first"));
+        return Err("south and north are degrees from -90 to 90, south first");
     }
-    let shape = match west <= east {
+    Ok(match west <= east {
         true => Geometry::Polygon(vec![ring(west, south, east, north)]),
         // Over the date line: two boxes.
         false => {
             Geometry::MultiPolygon(vec![vec![ring(west, south, 180.0, north)], vec![ring(-180.0, south, east, north)]])
         }
-    };
-    Ok(GeoQuery::new(GeoRelation::Intersects, shape, property))
+    })
 }
 
-pub(crate) fn ring(west: f64, south: f64, east: f64, north: f64) -> Vec<Position> {
+fn ring(west: f64, south: f64, east: f64, north: f64) -> Vec<Position> {
     let corners = [(west, south), (east, south), (east, north), (west, north), (west, south)];
     corners.into_iter().map(|(lon, lat)| Position { lon, lat, height: None }).collect()
 }

@@ -173,6 +173,9 @@ impl<'t, 'a> Parser<'t, 'a> {
         let Some(Token::Sign(sign)) = self.peek() else {
             return Err(self.fail("a comparison is expected: =, <>, <, <=, >, >=, LIKE, BETWEEN, IN or IS NULL"));
         };
+        if !["=", "<>", "<", "<=", ">", ">="].contains(sign) {
+            return Err(self.fail("arithmetic is not understood here; compare a property with a value"));
+        }
         self.at += 1;
         let operand = self.operand()?;
         let test = match (*sign, holds) {
@@ -181,11 +184,7 @@ impl<'t, 'a> Parser<'t, 'a> {
             ("<", true) | (">=", false) => Test::Less(operand),
             ("<=", true) | (">", false) => Test::LessOrEqual(operand),
             (">", true) | ("<=", false) => Test::Greater(operand),
-            (">=", true) | ("<", false) => Test::GreaterOrEqual(operand),
-            _ => {
-                self.at -= 2;
-                return Err(self.fail("arithmetic is not understood here; compare a property with a value"));
-            }
+            _ => Test::GreaterOrEqual(operand),
         };
         Ok(Filter::Term { path, test })
     }
@@ -277,7 +276,12 @@ impl<'t, 'a> Parser<'t, 'a> {
         self.need("(")?;
         let path = self.property()?;
         self.need(",")?;
+        let begin = self.at;
         let geometry = self.geometry()?;
+        if let Err(why) = geometry.check() {
+            self.at = begin;
+            return Err(self.fail(why.to_string()));
+        }
         self.need(")")?;
         self.geo = Some(GeoQuery::new(relation, geometry, path.attribute));
         Ok(())
@@ -371,7 +375,7 @@ mod tests {
     fn a_spatial_predicate_stands_beside_the_others() {
         let found = parsed("level > 3 AND S_INTERSECTS(location, POLYGON((139 35, 140 35, 140 36, 139 35)))").unwrap();
         assert!(found.filter.is_some() && found.geo.is_some_and(|geo| geo.property.as_str() == "urn:t:location"));
-        assert!(parsed("S_WITHIN(location, BBOX(139, 35, 140, -36))").unwrap().filter.is_none());
+        assert!(parsed("S_WITHIN(location, BBOX(139, 35, 140, 36))").unwrap().filter.is_none());
         for text in [
             "POINT(139.7 35.6)",
             "MULTIPOINT((1 2), (3 4))",
@@ -400,6 +404,9 @@ mod tests {
             ("a + 1 = 2", 3, "arithmetic"),
             ("upper(a) = 'X'", 1, "no function upper"),
             ("a ; b", 3, "no place"),
+            ("a-1 = 2", 2, "arithmetic"),
+            ("S_WITHIN(location, BBOX(1, 40, 2, 30))", 38, "south first"),
+            ("S_WITHIN(location, POLYGON((0 0, 1 0, 1 1)))", 20, "ring"),
             ("S_INTERSECTS(location, CIRCLE(1 2 3))", 24, "no geometry"),
             ("S_INTERSECTS(location, POINT(200 2))", 35, "longitude"),
             ("", 1, "name of a property"),

@@ -1,6 +1,6 @@
 //! OGC API Features (OGC 17-069r4) and CQL2 (OGC 21-065r2) between texts and queries of the model.
 //!
-//! Texts of a request come in, a `Query` goes out; how its answer is written the doors know. No I/O, no clock. The
+//! Texts of a request come in, parts of a `Query` go out; how its answer is written the doors know. No I/O, no clock. The
 //! names of properties are terms of an @context that the caller expands.
 
 pub mod area;

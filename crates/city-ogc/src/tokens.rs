@@ -20,11 +20,12 @@ pub(crate) fn tokens<'a>(text: &'a str, parameter: &'static str) -> Result<Vec<(
     if text.len() > FILTER_BYTES_MAX {
         return Err(Error { parameter, place: 1, why: format!("it is longer than {FILTER_BYTES_MAX} bytes") });
     }
-    let mut found = Vec::new();
-    let mut rest = text;
+    let (mut found, mut rest, mut seen) = (Vec::new(), text, (0, 0));
     loop {
         rest = rest.trim_start();
-        let place = text[..text.len() - rest.len()].chars().count() + 1;
+        let at = text.len() - rest.len();
+        seen = (at, seen.1 + text[seen.0..at].chars().count());
+        let place = seen.1 + 1;
         let Some(first) = rest.chars().next() else { return Ok(found) };
         let fail = |why: &str| Error { parameter, place, why: why.to_owned() };
         let (token, used) = match first {
@@ -48,7 +49,7 @@ pub(crate) fn tokens<'a>(text: &'a str, parameter: &'static str) -> Result<Vec<(
                 (Token::Number(number.ok_or_else(|| fail("this is no number"))?, &rest[..end]), end)
             }
             c if c.is_alphabetic() || c == '_' => {
-                let end = rest.find(|c: char| !c.is_alphanumeric() && !"_.:-".contains(c)).unwrap_or(rest.len());
+                let end = rest.find(|c: char| !c.is_alphanumeric() && !"_.:".contains(c)).unwrap_or(rest.len());
                 (Token::Word(&rest[..end]), end)
             }
             _ => {

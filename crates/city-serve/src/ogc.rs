@@ -22,27 +22,28 @@ use crate::ngsi_ld::{Ask, encode_path};
 use crate::parameters::{NoParameters, Parameters, PathParameters};
 use crate::problem::{Kind, Problem};
 
-/// Features in a page, unless the request says otherwise; and at most.
+/// Features in a page, unless the request says otherwise.
 pub const FEATURES: usize = 10;
-pub const FEATURES_MAX: usize = 10_000;
+/// Most features in a page; a request for more gets so many.
+pub const FEATURES_MAX: usize = 1_000;
 
 const ROOT: &str = "/ogc/v1";
 /// The one coordinate reference system: longitude and latitude of WGS 84.
 const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
 const GEOJSON: &str = "application/geo+json";
+const OPENAPI: &str = "application/vnd.oai.openapi+json;version=3.0";
 
-const CONFORMANCE: [&str; 11] = [
+const CONFORMANCE: [&str; 10] = [
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables",
     "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
-    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
     "http://www.opengis.net/spec/cql2/1.0/conf/cql2-text",
     "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
     "http://www.opengis.net/spec/cql2/1.0/conf/advanced-comparison-operators",
-    "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
 ];
 
 #[must_use]
@@ -54,6 +55,7 @@ pub fn operations() -> Vec<Operation<Arc<City>>> {
     let queryables = "/ogc/v1/collections/{collectionId}/queryables";
     vec![
         Operation::new(door, "17-069r4 7.2", "get_landing_page", Method::GET, ROOT, read, landing_page),
+        Operation::new(door, "17-069r4 7.3", "get_api_definition", Method::GET, "/ogc/v1/api", read, api_definition),
         Operation::new(door, "17-069r4 7.4", "get_conformance", Method::GET, "/ogc/v1/conformance", read, conformance),
         Operation::new(door, "17-069r4 7.13", "list_collections", Method::GET, collections, read, list_collections),
         Operation::new(door, "17-069r4 7.14", "get_collection", Method::GET, collection, read, get_collection),
@@ -80,21 +82,44 @@ impl Base {
     }
 }
 
-fn plain(caller: &Caller) -> &HeaderMap {
-    &caller.headers
-}
-
 async fn landing_page(State(city): State<Arc<City>>, caller: Caller, _: NoParameters) -> Result<Json<Value>, Problem> {
-    let base = Base::of(&city, plain(&caller));
+    let base = Base::of(&city, &caller.headers);
     let json = "application/json";
     Ok(Json(json!({
         "title": "Renkei", "description": "Each type of entity is a collection, each entity a feature.",
         "links": [
             base.link("", "self", json, "This page"),
+            base.link("/api", "service-desc", OPENAPI, "These operations"),
             base.link("/conformance", "conformance", json, "What is implemented"),
             base.link("/collections", "data", json, "Collections"),
         ],
     })))
+}
+
+/// These operations as OpenAPI 3.0 (17-069r4, clause 9).
+async fn api_definition(State(city): State<Arc<City>>, caller: Caller, _: NoParameters) -> Response {
+    let base = Base::of(&city, &caller.headers);
+    let mut paths = Map::new();
+    for operation in operations() {
+        let path = operation.path.strip_prefix(ROOT).filter(|path| !path.is_empty()).unwrap_or("/");
+        let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let in_path =
+            in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+        let is_items = operation.name == "get_features";
+        let asked = KNOWN
+            .iter()
+            .filter(|_| is_items)
+            .map(|name| json!({"name": name, "in": "query", "schema": {"type": "string"}}));
+        let parameters: Vec<Value> = in_path.chain(asked).collect();
+        let answers = json!({"200": {"description": "What was asked for"}, "default": {"description": "Why not"}});
+        let get = json!({"operationId": operation.name, "parameters": parameters, "responses": answers});
+        paths.insert(path.to_owned(), json!({"get": get}));
+    }
+    let definition = json!({
+        "openapi": "3.0.3", "info": {"title": "OGC API Features of Renkei", "version": env!("CARGO_PKG_VERSION")},
+        "servers": [{"url": base.0}], "paths": paths,
+    });
+    ([(CONTENT_TYPE, OPENAPI)], definition.to_string()).into_response()
 }
 
 async fn conformance(_: Caller, _: NoParameters) -> Json<Value> {
@@ -125,7 +150,7 @@ async fn list_collections(
     _: NoParameters,
 ) -> Result<Json<Value>, Problem> {
     let ask = Ask::reading(&city, &caller, false).await?;
-    let base = Base::of(&city, plain(&caller));
+    let base = Base::of(&city, &caller.headers);
     let types = city.read(|| city.context.types(&ask.permit)).await?;
     let collections: Vec<Value> =
         types.iter().map(|(name, count)| collection(&base, &ask.terms.compact(name), *count)).collect();
@@ -154,7 +179,7 @@ async fn get_collection(
 ) -> Result<Json<Value>, Problem> {
     let ask = Ask::reading(&city, &caller, false).await?;
     let (id, _, count) = known(&city, &ask, &path).await?;
-    Ok(Json(collection(&Base::of(&city, plain(&caller)), &id, count)))
+    Ok(Json(collection(&Base::of(&city, &caller.headers), &id, count)))
 }
 
 async fn get_queryables(
@@ -175,7 +200,7 @@ async fn get_queryables(
         };
         properties.insert(term, shape);
     }
-    let base = Base::of(&city, plain(&caller));
+    let base = Base::of(&city, &caller.headers);
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": format!("{}/collections/{}/queryables", base.0, encode_path(&id)),
@@ -267,7 +292,7 @@ async fn get_features(
         body.extend_from_slice(if at > 0 { b",\n" } else { b"\n" });
         render_entity(entity, &ask.terms, &shown, &mut body);
     }
-    let base = Base::of(&city, plain(&caller));
+    let base = Base::of(&city, &caller.headers);
     let asked = |offset: usize| {
         let mut address = format!("/collections/{}/items?", encode_path(&id));
         for (name, value) in parameters.iter().filter(|(name, _)| !matches!(*name, "offset" | "limit")) {
@@ -305,7 +330,7 @@ async fn get_feature(
     let entity = found.ok_or_else(|| Problem::from(Rejected::EntityNotFound(feature.clone())))?;
     let mut body = Vec::with_capacity(1_024);
     render_entity(&entity, &ask.terms, &options(), &mut body);
-    let base = Base::of(&city, plain(&caller));
+    let base = Base::of(&city, &caller.headers);
     let own = format!("/collections/{}", encode_path(&id));
     let links = json!([
         base.link(&format!("{own}/items/{}", encode_path(feature.as_str())), "self", GEOJSON, "This feature"),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use city_gtfs::Departure;
 use city_gtfs::realtime::{Vehicle, write};
 use city_gtfs::timetable::DEPARTURES_MAX;
-use city_ingest::timetables::{Error, Feed, day_of, read};
+use city_gtfs::{Departure, Timetable};
+use city_ingest::timetables::{Error, Feed};
 use city_model::entity::{Instance, Kind as Shape};
 use city_model::query::{EntitySelector, TypeExpr};
 use city_model::{Entity, Geometry, Name, Query, Time, Value as Cell};
@@ -54,9 +54,9 @@ impl From<Error> for Problem {
         let (code, said) = (error.code(), error.to_string());
         match error {
             Error::Context(error) => error.into(),
-            Error::Rejected { why, .. } => Self { detail: said.into(), ..why.into() },
+            Error::Rejected { why, .. } | Error::NotKept(why) => Self { detail: said.into(), ..why.into() },
             Error::NotFound(_) => Self::new(Kind::ResourceNotFound, code, said),
-            Error::Name(_) | Error::Feed(_) => Self::new(Kind::BadRequestData, code, said),
+            Error::Name(_) | Error::Feed(_) | Error::Entity(_) => Self::new(Kind::BadRequestData, code, said),
             Error::TooMany => Self::plain(StatusCode::CONFLICT, code, said),
             Error::NotStrict(findings) => {
                 let first = findings.problems.first().map(|one| format!(" The first: {}, {}", one.rule, one.message));
@@ -152,9 +152,8 @@ async fn get_problems(
     path: PathParameters,
     _: NoParameters,
 ) -> Result<Json<Value>, Problem> {
-    let (_, bytes) = city.read(|| city.timetables.archive(&caller.permit, name(&path)?).map_err(Problem::from)).await?;
-    let day = day_of(city.now());
-    let findings = city.read(|| read(&bytes, day)).await.map_err(Error::Feed)?.findings;
+    let name = name(&path)?;
+    let findings = city.read(|| city.timetables.problems(&caller.permit, name)).await?;
     Ok(Json(json!(findings)))
 }
 
@@ -169,12 +168,16 @@ async fn get_departures(
     let bad = |detail: &'static str| Problem::new(Kind::BadRequestData, "NLD-002", detail);
     let at = match parameters.find("at") {
         None => city.now(),
-        Some(text) => Time::parse(text).ok_or_else(|| bad("at is no time, such as 2026-04-01T08:00:00Z."))?,
+        Some(text) => Time::parse(text)
+            .ok_or_else(|| bad("at is no time with its offset, such as 2026-04-01T08:00:00+09:00 or …Z."))?,
     };
     let limit = match parameters.find("limit").map(str::parse::<usize>) {
         None => DEPARTURES,
         Some(Ok(limit @ 1..=DEPARTURES_MAX)) => limit,
-        Some(_) => return Err(bad("limit is a whole number from 1 to 500.")),
+        Some(_) => {
+            let detail = format!("limit is a whole number from 1 to {DEPARTURES_MAX}.");
+            return Err(Problem::new(Kind::BadRequestData, "NLD-002", detail));
+        }
     };
     let (permit, _) = reading(&city, &caller).await?;
     let (name, stop) = (name(&path)?, path.get("stopId")?);
@@ -183,13 +186,15 @@ async fn get_departures(
         let detail = format!("The feed {name} has no stop {stop}, or you may not see it.");
         Problem::new(Kind::ResourceNotFound, "ING-014", detail)
     })?;
-    let departures: Vec<Value> = timetable.departures(stop, at, limit).iter().map(departure).collect();
-    Ok(Json(json!({"stop": stop, "at": at.to_string(), "departures": departures})))
+    let found = city.read(|| timetable.departures(stop, at, limit)).await;
+    let departures: Vec<Value> = found.iter().map(|one| departure(&timetable, one)).collect();
+    let until = timetable.last_day().map(|day| day.to_string());
+    Ok(Json(json!({"stop": stop, "at": at.to_string(), "until": until, "departures": departures})))
 }
 
-fn departure(one: &Departure) -> Value {
+fn departure(timetable: &Timetable, one: &Departure) -> Value {
     json!({
-        "at": one.at.to_string(), "stop": one.stop, "platform": one.platform, "trip": one.trip, "route": one.route.id,
+        "at": one.at.to_string(), "local": timetable.local(one.at), "stop": one.stop, "platform": one.platform, "trip": one.trip, "route": one.route.id,
         "routeShortName": one.route.short_name, "routeName": one.route.long_name, "routeColor": one.route.color,
         "headsign": one.headsign, "direction": one.direction, "sequence": one.sequence,
         "serviceDay": one.service_day.to_string(), "everySeconds": one.every_seconds,

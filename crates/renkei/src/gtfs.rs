@@ -142,9 +142,12 @@ pub fn run(options: &Options) -> Result<Outcome> {
                 println!("{found}");
                 return Ok(Outcome::Ok);
             }
+            if found["departures"].as_array().is_some_and(Vec::is_empty) {
+                eprintln!("Nothing leaves within eight days; the feed's last day is {}.", text(&found["until"]));
+            }
             for one in found["departures"].as_array().into_iter().flatten() {
                 let route = if one["routeShortName"].is_null() { &one["routeName"] } else { &one["routeShortName"] };
-                println!("{}  {}  {}", text(&one["at"]), text(route), text(&one["headsign"]));
+                println!("{}  {}  {}", text(&one["local"]), text(route), text(&one["headsign"]));
             }
         }
         Command::Remove { name, server } => {

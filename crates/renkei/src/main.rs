@@ -65,6 +65,19 @@ impl std::fmt::Display for WrongUsage {
 
 impl std::error::Error for WrongUsage {}
 
+/// A command whose reader has enough of it, as in `renkei gtfs check … | head`, ends quietly: `println!` knows no other
+/// way to say it than a panic. A server keeps going.
+fn end_with_the_reader() {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>().map(String::as_str).unwrap_or_default();
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        told(panic);
+    }));
+}
+
 fn main() -> ExitCode {
     let command = match config::command(std::env::args_os()) {
         Ok(command) => command,
@@ -97,6 +110,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    if !matches!(cli.command, Command::Serve(_) | Command::Demo(_)) {
+        end_with_the_reader();
+    }
     match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),

@@ -162,7 +162,14 @@ fn whole_id(client: &Client, path: &str, begin: &str) -> Result<String> {
     let lists = [&found["suggestions"], &found["commands"]];
     let ids: Vec<&str> =
         lists.into_iter().filter_map(Value::as_array).flatten().filter_map(|one| one["id"].as_str()).collect();
-    let alike: Vec<&&str> = ids.iter().filter(|id| id.starts_with(begin)).collect();
+    let mut alike: Vec<&&str> = ids.iter().filter(|id| id.starts_with(begin)).collect();
+    // Of several, the one that still waits to be decided is meant, if it is the only one.
+    let all = found["suggestions"].as_array().into_iter().flatten();
+    let open: Vec<&str> = all.filter(|one| one["status"] == "open").filter_map(|one| one["id"].as_str()).collect();
+    let is_open = |id: &&&str| open.contains(id);
+    if alike.len() > 1 && alike.iter().filter(|id| is_open(id)).count() == 1 {
+        alike.retain(|id| is_open(&id));
+    }
     match alike.as_slice() {
         [_] if ids.len() >= LIST_MAX => {
             bail!(

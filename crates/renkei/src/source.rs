@@ -17,6 +17,7 @@ use crate::subscriptions::text;
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
   renkei source test gauges.yaml message.json   what would become of a message; nothing is sent
+  renkei source test level.yaml message.txt --topic gauges/7/level
   renkei source add gauges.yaml
   renkei source push gauges message.json        or - for the standard input
   renkei source list
@@ -64,6 +65,9 @@ pub enum Command {
         file: PathBuf,
         /// The message; - is the standard input
         message: PathBuf,
+        /// The topic or address that it came under, for mappings that ask for message.name or message.parts
+        #[arg(long, env = "RENKEI_TOPIC", value_name = "NAME")]
+        topic: Option<String>,
         /// Answer as JSON, for programs
         #[arg(long, env = "RENKEI_JSON")]
         json: bool,
@@ -178,7 +182,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
                 println!("\n{}", text(&found["text"]));
             }
         }
-        Command::Test { file, message, json } => return test(file, message, *json),
+        Command::Test { file, message, topic, json } => return test(file, message, topic.as_deref(), *json),
         Command::Push { name, message, server } => {
             return took(server, &post(server, &path(name, "/messages"), read(message)?)?);
         }
@@ -342,7 +346,7 @@ fn trace(server: &ServerOptions, id: &str, attribute: &str) -> Result<()> {
 }
 
 /// What would become of a message, here and now.
-fn test(file: &Path, message: &Path, as_json: bool) -> Result<Outcome> {
+fn test(file: &Path, message: &Path, topic: Option<&str>, as_json: bool) -> Result<Outcome> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let stored = StoredSource {
         text: text.into(),
@@ -354,7 +358,7 @@ fn test(file: &Path, message: &Path, as_json: bool) -> Result<Outcome> {
     };
     let source = Source::of(stored).with_context(|| format!("{} is no source", file.display()))?;
     let bytes = read(message)?;
-    let name = message.display().to_string();
+    let name = topic.map_or_else(|| message.display().to_string(), str::to_owned);
     let decoder = Decoder::open(&name, Box::new(Cursor::new(bytes)), source.mapping.encoding(), false)?;
     let decoder = decoder.received(SystemClock.now());
     let (mut entities, mut rejected) = (Vec::new(), Vec::new());

@@ -177,7 +177,9 @@ mod tests {
         let gate = on_mqtt("mqtt:devices/gate-7/commands", true);
         assert!(gate.check().is_ok() && gate.device() == Some("gate-7"));
         assert!(on_mqtt("mqtt:devices/gate-7/commands", false).check().is_err());
-        for wrong in ["mqtt:devices//commands", "mqtt:devices/+/commands", "mqtt:gates/7/commands", "mqtt:devices/a/b/commands"] {
+        for wrong in
+            ["mqtt:devices//commands", "mqtt:devices/+/commands", "mqtt:gates/7/commands", "mqtt:devices/a/b/commands"]
+        {
             assert!(on_mqtt(wrong, true).check().is_err(), "{wrong}");
         }
         assert_eq!(actuator("").device(), None);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::{
-    Agency, Headway, NO_TIME, ROWS_MAX, Route, STOP_TIMES_MAX, STOPS_MAX, Stop, StopKind, StopTime, TRIPS_MAX,
+    Agency, Frequency, LocationType, NO_TIME, ROWS_MAX, Route, STOP_TIMES_MAX, STOPS_MAX, Stop, StopTime, TRIPS_MAX,
     Timetable, Trip,
 };
 use crate::calendar::{self, Service};
@@ -50,9 +50,23 @@ impl Timetable {
             sum += *start;
             *start = sum;
         });
-        let headways = headways(archive, &trip_numbers)?;
+        let frequencies = frequencies(archive, &trip_numbers)?;
         let latest = times.iter().map(|time| time.departure).filter(|time| *time != NO_TIME).max();
-        let latest = latest.unwrap_or_default().max(headways.values().flatten().map(|one| one.end).max().unwrap_or(0));
+        let latest =
+            latest.unwrap_or_default().max(frequencies.values().flatten().map(|one| one.end).max().unwrap_or(0));
+        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+        for (stop, number) in stops.iter().zip(0..) {
+            let parent = stop.parent.as_deref().and_then(|parent| stop_numbers.get(parent));
+            parent.into_iter().for_each(|parent| children.entry(*parent).or_default().push(number));
+        }
+        let texts = stops.iter().map(Stop::text_bytes).sum::<usize>()
+            + routes.iter().map(Route::text_bytes).sum::<usize>()
+            + trips.iter().map(Trip::text_bytes).sum::<usize>();
+        let days: usize = services.iter().map(|service| service.added.len() + service.removed.len()).sum();
+        let weight = texts
+            + (size_of::<StopTime>() + 4) * times.len()
+            + 256 * (trips.len() + stops.len() + routes.len() + services.len())
+            + 32 * (days + frequencies.values().map(Vec::len).sum::<usize>());
         Ok(Self {
             agencies,
             stops,
@@ -63,11 +77,38 @@ impl Timetable {
             times,
             by_stop,
             starts,
-            headways,
+            frequencies,
             stop_numbers,
             trip_numbers,
+            children,
             latest,
+            weight,
         })
+    }
+}
+
+fn lengths(texts: &[&Option<Box<str>>]) -> usize {
+    texts.iter().map(|text| text.as_ref().map_or(0, |text| text.len())).sum()
+}
+
+impl Stop {
+    fn text_bytes(&self) -> usize {
+        let Self { id, code, name, description, parent, platform, .. } = self;
+        // The id stands in the list of numbers, too.
+        2 * id.len() + lengths(&[code, name, description, parent, platform])
+    }
+}
+
+impl Route {
+    fn text_bytes(&self) -> usize {
+        let Self { id, agency, short_name, long_name, description, color, text_color, .. } = self;
+        id.len() + lengths(&[agency, short_name, long_name, description, color, text_color])
+    }
+}
+
+impl Trip {
+    fn text_bytes(&self) -> usize {
+        2 * self.id.len() + lengths(&[&self.headsign, &self.short_name])
     }
 }
 
@@ -167,11 +208,11 @@ fn stops(archive: &mut Archive) -> Result<(Vec<Stop>, Numbers), Error> {
             description: line.text(8),
             place: place(&line)?,
             kind: match line.cell(4) {
-                "" | "0" => StopKind::Stop,
-                "1" => StopKind::Station,
-                "2" => StopKind::Entrance,
-                "3" => StopKind::Node,
-                "4" => StopKind::Boarding,
+                "" | "0" => LocationType::Stop,
+                "1" => LocationType::Station,
+                "2" => LocationType::Entrance,
+                "3" => LocationType::GenericNode,
+                "4" => LocationType::BoardingArea,
                 other => return Err(format!("location_type: {other} is none of 0 to 4")),
             },
             parent: line.text(5),
@@ -328,20 +369,20 @@ fn stop_times(archive: &mut Archive, trips: &Numbers, stops: &Numbers) -> Result
     Ok(times)
 }
 
-fn headways(archive: &mut Archive, trips: &Numbers) -> Result<HashMap<u32, Vec<Headway>>, Error> {
+fn frequencies(archive: &mut Archive, trips: &Numbers) -> Result<HashMap<u32, Vec<Frequency>>, Error> {
     let columns = ["trip_id", "start_time", "end_time", "headway_secs"];
-    let mut headways: HashMap<u32, Vec<Headway>> = HashMap::new();
-    let Some(bytes) = archive.file("frequencies.txt")? else { return Ok(headways) };
+    let mut frequencies: HashMap<u32, Vec<Frequency>> = HashMap::new();
+    let Some(bytes) = archive.file("frequencies.txt")? else { return Ok(frequencies) };
     let time = |text: &str, column| calendar::time(text).ok_or_else(|| format!("{column}: \"{text}\" is no time"));
     Table::open("frequencies.txt", &bytes, &columns, 4)?.each(ROWS_MAX, |line| {
         let trip = known(trips, line.cell(0), "trip_id", "trips.txt")?;
         let every = line.cell(3).parse().ok().filter(|every| *every > 0);
-        headways.entry(trip).or_default().push(Headway {
+        frequencies.entry(trip).or_default().push(Frequency {
             start: time(line.cell(1), "start_time")?,
             end: time(line.cell(2), "end_time")?,
             every: every.ok_or_else(|| format!("headway_secs: \"{}\" is no number above 0", line.cell(3)))?,
         });
         Ok(())
     })?;
-    Ok(headways)
+    Ok(frequencies)
 }

@@ -41,8 +41,8 @@ impl Timetable {
     /// A station's stops leave together.
     fn stops_of(&self, stop: &str) -> Vec<u32> {
         let Some(own) = self.stop_numbers.get(stop).copied() else { return Vec::new() };
-        let below = self.stops.iter().enumerate().filter(|(_, other)| other.parent.as_deref() == Some(stop));
-        std::iter::once(own).chain(below.map(|(number, _)| number as u32)).collect()
+        let below = self.children.get(&own).into_iter().flatten().copied();
+        std::iter::once(own).chain(below).collect()
     }
 
     fn of_day<'t>(
@@ -63,25 +63,25 @@ impl Timetable {
             if taken >= limit || time.departure == NO_TIME {
                 break;
             }
-            if !self.headways.contains_key(&time.trip) && self.leaves(time, day) {
+            if !self.frequencies.contains_key(&time.trip) && self.leaves(time, day) {
                 taken += usize::from(self.push(time, day, begin, time.departure, None, found));
             }
         }
-        if self.headways.is_empty() {
+        if self.frequencies.is_empty() {
             return;
         }
         for time in own.iter().filter_map(time) {
-            let Some(headways) = self.headways.get(&time.trip) else { continue };
+            let Some(frequencies) = self.frequencies.get(&time.trip) else { continue };
             if time.departure == NO_TIME || !self.leaves(time, day) {
                 continue;
             }
             let first = self.trips.get(time.trip as usize).and_then(|trip| self.times.get(trip.first as usize));
             let offset = time.departure.saturating_sub(first.map_or(0, |first| first.departure));
-            for headway in headways {
-                let skipped = after.saturating_sub(headway.start + offset).div_ceil(headway.every);
-                let runs = (skipped..).map(|run| headway.start.saturating_add(run.saturating_mul(headway.every)));
-                for start in runs.take_while(|start| *start < headway.end).take(limit) {
-                    self.push(time, day, begin, start + offset, Some(headway.every), found);
+            for frequency in frequencies {
+                let skipped = after.saturating_sub(frequency.start + offset).div_ceil(frequency.every);
+                let runs = (skipped..).map(|run| frequency.start.saturating_add(run.saturating_mul(frequency.every)));
+                for start in runs.take_while(|start| *start < frequency.end).take(limit) {
+                    self.push(time, day, begin, start + offset, Some(frequency.every), found);
                 }
             }
         }
@@ -131,6 +131,13 @@ impl Timetable {
             LocalResult::None => return None,
         };
         Some(noon.timestamp_micros() - i64::from(DAY_SECONDS / 2) * 1_000_000)
+    }
+
+    /// A time as its stops show it, with its offset.
+    #[must_use]
+    pub fn local(&self, time: Time) -> String {
+        let utc = chrono::DateTime::from_timestamp_micros(time.as_micros()).unwrap_or_default();
+        utc.with_timezone(&self.zone).format("%Y-%m-%dT%H:%M:%S%:z").to_string()
     }
 
     fn day_of(&self, time: Time) -> Option<NaiveDate> {

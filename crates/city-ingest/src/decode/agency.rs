@@ -10,6 +10,9 @@ use super::whole::{Found, WHOLE_ROWS_MAX, Whole};
 use crate::item::Item;
 use crate::row::members;
 
+/// The rows of an alert together, as text: what stands around its infos is in each of them.
+pub const ALERT_ROWS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// A row for each `info` of an alert, with what stands around it; its polygons are the row's geometry.
 pub(super) fn cap(bytes: &[u8]) -> Result<Whole, String> {
     let mut alert = city_alert::cap::read(bytes).map_err(|problems| problems.to_string())?;
@@ -18,6 +21,10 @@ pub(super) fn cap(bytes: &[u8]) -> Result<Whole, String> {
         return Err("it is no alert".to_owned());
     };
     around.remove("info");
+    let each = Value::Object(around.clone()).to_string().len();
+    if each.saturating_mul(info.len()) > ALERT_ROWS_BYTES_MAX {
+        return Err(format!("its {} infos would make rows of more than {ALERT_ROWS_BYTES_MAX} bytes", info.len()));
+    }
     let mut rows = Vec::with_capacity(info.len());
     for (info, line) in info.iter().zip(1..) {
         let mut row = around.clone();
@@ -81,7 +88,11 @@ pub(super) fn realtime(bytes: &[u8]) -> Result<Whole, String> {
 pub(super) fn qzss(text: &str, now: Option<Time>) -> Result<Whole, String> {
     let now = now.ok_or("its times have no year; it must be known when it came")?;
     let lines = text.lines().zip(1..).map(|(line, number)| (line.trim(), number));
-    let rows = lines.filter(|(line, _)| line.starts_with("$QZQSM")).take(WHOLE_ROWS_MAX).map(|(line, number)| {
+    let sentences = lines.filter(|(line, _)| line.starts_with("$QZQSM"));
+    if sentences.clone().nth(WHOLE_ROWS_MAX).is_some() {
+        return Err(format!("it has more than {WHOLE_ROWS_MAX} sentences"));
+    }
+    let rows = sentences.map(|(line, number)| {
         let decoded = city_qzss::decode_line(line).map_err(|error| error.to_string());
         let row = decoded.and_then(|message| of_json(message.row(now).into()));
         Found::new(number, row.and_then(members), line)

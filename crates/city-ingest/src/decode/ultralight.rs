@@ -5,10 +5,16 @@ use super::whole::{Found, Whole};
 use crate::item::Item;
 use crate::row::{COLUMNS_MAX, Members};
 
+/// Most readings of one message.
+pub const READINGS_MAX: usize = 1_000;
+
 pub(super) fn read(text: &str) -> Result<Whole, String> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return Err("it is empty".to_owned());
+    }
+    if trimmed.split('#').nth(READINGS_MAX).is_some() {
+        return Err(format!("it has more than {READINGS_MAX} readings"));
     }
     let rows = trimmed.split('#').enumerate().map(|(at, group)| {
         let group = group.trim();
@@ -67,5 +73,6 @@ mod tests {
         let is_ok: Vec<bool> = whole.rows.iter().map(|found| found.row.is_ok()).collect();
         assert_eq!(is_ok, [true, false, false, false, true]);
         assert!(read(" \n").is_err());
+        assert!(read(&"#".repeat(1_000_000)).unwrap_err().contains("1000 readings"));
     }
 }

@@ -16,8 +16,10 @@ use crate::row::{Members, members};
 pub const WHOLE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most rows of one.
 pub const WHOLE_ROWS_MAX: usize = 1_000_000;
-/// Longest member of what stands around the rows; a longer one is left out.
-const MEMBER_BYTES_MAX: usize = 64 * 1024;
+/// What stands around the rows, in bytes; members beyond are left out. Each row may look at it.
+pub const ENVELOPE_BYTES_MAX: usize = 16 * 1024;
+/// Lists in lists on the way to the rows; deeper ones are refused.
+pub const LISTS_DEPTH_MAX: usize = 8;
 
 /// A row that was found: its line, its text, and its columns or why it has none.
 #[derive(Debug)]
@@ -92,7 +94,7 @@ type Object<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 fn at_path(text: &str, path: &[Box<str>]) -> Result<Whole, String> {
     let text = text.trim_start_matches('\u{feff}');
     let top: &RawValue = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
-    let mut walk = Walk { text, line: 1, counted: 0, rows: Vec::new() };
+    let mut walk = Walk { text, line: 1, counted: 0, lists: 0, envelope_bytes: 0, rows: Vec::new() };
     let envelope = walk.down(top, path, path)?;
     Ok(Whole { rows: walk.rows, envelope })
 }
@@ -102,6 +104,9 @@ struct Walk<'a> {
     /// Line of the byte up to which lines were counted.
     line: u64,
     counted: usize,
+    /// Lists around what is looked at.
+    lists: usize,
+    envelope_bytes: usize,
     rows: Vec<Found>,
 }
 
@@ -111,6 +116,10 @@ impl<'a> Walk<'a> {
         let is_list = raw.get().starts_with('[');
         match rest.split_first() {
             _ if is_list => {
+                if self.lists >= LISTS_DEPTH_MAX {
+                    return Err(format!("lists are nested more than {LISTS_DEPTH_MAX} deep on the way to rows"));
+                }
+                self.lists += 1;
                 let elements: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
                 for element in elements {
                     match rest.is_empty() {
@@ -118,6 +127,7 @@ impl<'a> Walk<'a> {
                         false => drop(self.down(element, rest, path)?),
                     }
                 }
+                self.lists -= 1;
                 Ok(Item::Null)
             }
             None => self.row(raw).map(|()| Item::Null),
@@ -125,9 +135,14 @@ impl<'a> Walk<'a> {
                 let object: Object = serde_json::from_str(raw.get()).map_err(|_| nothing_there(path, name))?;
                 let inner = object.get(&**name).ok_or_else(|| nothing_there(path, name))?;
                 let below = self.down(inner, rest, path)?;
-                let around = object.iter().filter(|(own, raw)| **own != **name && raw.get().len() <= MEMBER_BYTES_MAX);
-                let mut members = Vec::with_capacity(object.len());
-                for (own, raw) in around {
+                let mut members = Vec::new();
+                for (own, raw) in object.iter().filter(|(own, _)| **own != **name) {
+                    let bytes = own.len() + raw.get().len();
+                    // Within a list nobody could tell of which row it is.
+                    if self.lists > 0 || self.envelope_bytes + bytes > ENVELOPE_BYTES_MAX {
+                        continue;
+                    }
+                    self.envelope_bytes += bytes;
                     let item: Item = serde_json::from_str(raw.get()).map_err(|error| format!("{own}: {error}"))?;
                     members.push((own.clone().into_owned().into(), item));
                 }
@@ -188,6 +203,8 @@ mod tests {
         assert_eq!(error, "there is no \"stations\" on the way to rows: data.stations");
         assert!(rows("{\"data\": 5}", &["data", "stations"]).is_err());
         assert!(rows("{\"data\"", &["data"]).unwrap_err().contains("not JSON"));
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        assert!(rows(&deep, &["data"]).unwrap_err().contains("nested"));
     }
 
     #[test]

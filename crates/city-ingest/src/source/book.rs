@@ -17,6 +17,8 @@ use crate::source::take::Reason;
 pub const MESSAGES_KEPT: u64 = 10_000;
 /// Rejected messages of one source that are kept; beyond, the oldest goes.
 pub const REJECTS_KEPT: u64 = 1_000;
+/// Entries that are too old and go with one message: after numbers that no message came to have there are many.
+const OLD_A_MESSAGE: usize = 64;
 /// Bytes of the rejected messages of one source that are kept; beyond, the oldest goes.
 pub const REJECTS_BYTES_KEPT: u64 = 16 * 1024 * 1024;
 /// A longer rejected message is not kept, only why it was rejected.
@@ -190,6 +192,13 @@ impl Tally {
         self.last
     }
 
+    /// Gives a number back that nothing was written under, if it is the last.
+    pub fn give_back(&mut self, number: u64) {
+        if self.last == number && number > self.status.messages {
+            self.last -= 1;
+        }
+    }
+
     /// No number up to here is given again.
     pub fn begin_after(&mut self, number: u64) {
         self.last = self.last.max(number);
@@ -217,10 +226,13 @@ impl Tally {
         kept: Option<Vec<u8>>,
     ) -> Result<Vec<AlsoWrite>, Error> {
         let mut writes = vec![put(key(tenant, MESSAGE, source, Some(entry.number)), written(entry)?)];
-        writes.extend(entry.replaces.and_then(|number| self.forget(tenant, source, number)));
-        for too_old in self.first..(entry.number + 1).saturating_sub(MESSAGES_KEPT).max(self.first) {
-            writes.push(delete(key(tenant, MESSAGE, source, Some(too_old))));
-            writes.extend(self.forget(tenant, source, too_old));
+        writes.extend(entry.replaces.and_then(|number| self.forget(tenant, source, number)).unwrap_or_default());
+        let first = (entry.number + 1).saturating_sub(MESSAGES_KEPT).max(self.first);
+        for too_old in (self.first..first).take(OLD_A_MESSAGE) {
+            // What is kept to be mended keeps its entry.
+            if !self.kept.contains_key(&too_old) {
+                writes.push(delete(key(tenant, MESSAGE, source, Some(too_old))));
+            }
             self.first = too_old + 1;
         }
         if let Some(bytes) = kept {
@@ -230,7 +242,7 @@ impl Tally {
         }
         while self.kept.len() as u64 > REJECTS_KEPT || self.kept_bytes > REJECTS_BYTES_KEPT {
             let Some((&oldest, _)) = self.kept.first_key_value() else { break };
-            writes.extend(self.forget(tenant, source, oldest));
+            writes.extend(self.forget(tenant, source, oldest).unwrap_or_default());
         }
         let status = &mut self.status;
         status.messages = status.messages.max(entry.number);
@@ -246,15 +258,19 @@ impl Tally {
         Ok(writes)
     }
 
-    fn forget(&mut self, tenant: u32, source: &str, number: u64) -> Option<AlsoWrite> {
+    fn forget(&mut self, tenant: u32, source: &str, number: u64) -> Option<Vec<AlsoWrite>> {
         let bytes = self.kept.remove(&number)?;
         self.kept_bytes = self.kept_bytes.saturating_sub(bytes);
-        Some(delete(key(tenant, BYTES, source, Some(number))))
+        let mut writes = vec![delete(key(tenant, BYTES, source, Some(number)))];
+        if number < self.first {
+            writes.push(delete(key(tenant, MESSAGE, source, Some(number))));
+        }
+        Some(writes)
     }
 
     /// Takes a rejected message out of those that are kept.
     pub fn drop_reject(&mut self, tenant: u32, source: &str, number: u64) -> Result<Vec<AlsoWrite>, Error> {
-        let mut writes: Vec<AlsoWrite> = self.forget(tenant, source, number).into_iter().collect();
+        let mut writes = self.forget(tenant, source, number).unwrap_or_default();
         self.status.kept = self.kept.len() as u64;
         writes.push(put(key(tenant, STATUS, source, None), written(&self.status)?));
         Ok(writes)

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use city_context::Context;
 use city_model::{DefinitionKind, EntityId, Name, Permit, PermitSource, Right, TenantName, Time};
@@ -93,11 +94,25 @@ type Key = (TenantName, Box<str>);
 
 struct Known {
     source: Source,
-    /// `None` where it is to be read anew.
-    tally: Arc<Mutex<Option<Tally>>>,
-    waiting: Semaphore,
+    desk: Arc<Desk>,
+}
+
+/// Where the messages of a source of one name are counted, whichever version of it takes them.
+struct Desk {
+    /// `None` where it was not read yet.
+    tally: Mutex<Option<Tally>>,
+    /// Messages whose note may still be made.
+    under_way: AtomicUsize,
+    places: Arc<Semaphore>,
     /// A rejected message is replayed once, however often it is asked for at once.
     replaying: tokio::sync::Mutex<()>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let places = Arc::new(Semaphore::new(MESSAGES_WAITING_MAX));
+        Self { tally: Mutex::default(), under_way: AtomicUsize::new(0), places, replaying: Default::default() }
+    }
 }
 
 /// All sources of a city.
@@ -107,6 +122,8 @@ pub struct Sources {
     terms: Arc<dyn Terms>,
     outbound: Outbound,
     known: RwLock<HashMap<Key, Arc<Known>>>,
+    /// Kept when a source goes: what is still under way goes by the same numbers.
+    desks: Mutex<HashMap<Key, Arc<Desk>>>,
     polls: RwLock<HashMap<Key, JoinHandle<()>>>,
     /// Why the last poll of a source brought nothing.
     failing: RwLock<HashMap<Key, String>>,
@@ -147,8 +164,8 @@ impl Sources {
         terms: Arc<dyn Terms>,
         outbound: Outbound,
     ) -> Arc<Self> {
-        let (known, polls, failing) = Default::default();
-        let sources = Arc::new(Self { context, permits, terms, outbound, known, polls, failing });
+        let (known, desks, polls, failing) = Default::default();
+        let sources = Arc::new(Self { context, permits, terms, outbound, known, desks, polls, failing });
         for space in sources.context.tenants().list() {
             for (name, body) in city_context::definitions_of(&space, DefinitionKind::Source) {
                 sources.learn(&space.name, &name, Some(&body));
@@ -169,12 +186,8 @@ impl Sources {
         match read {
             Some(Ok(source)) => {
                 let (from, paused) = (source.from.clone(), source.stored.paused);
-                let waiting = Semaphore::new(MESSAGES_WAITING_MAX);
-                let mut known = self.known.write();
-                // What is being written goes by the same numbers.
-                let tally = known.get(&key).map(|known| Arc::clone(&known.tally)).unwrap_or_default();
-                known.insert(key.clone(), Arc::new(Known { source, tally, waiting, replaying: Default::default() }));
-                drop(known);
+                let desk = Arc::clone(self.desks.lock().entry(key.clone()).or_default());
+                self.known.write().insert(key.clone(), Arc::new(Known { source, desk }));
                 if let From::Poll { url, every_seconds } = from
                     && !paused
                 {

@@ -4,6 +4,7 @@
 //! batches has all but the last applied first; the last carries the note.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use city_context::answers::Results;
 use city_context::{Also, Note};
@@ -11,10 +12,11 @@ use city_model::{Cause, Change, Name, Permit, TenantName};
 use city_store::record::AlsoWrite;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::book::{self, Entry, REJECT_BYTES_MAX, Tally};
 use super::take::{REASONS_MAX, Reason};
-use super::{Error, Known, Message, Sources};
+use super::{Desk, Error, Known, Message, Sources};
 
 /// About what it takes to write how a source fares.
 const STATUS_BYTES: usize = 512;
@@ -30,25 +32,49 @@ pub struct Taking {
     pub told: Told,
 }
 
-/// Where it will stand what became of a message.
+/// Where it will stand what became of a message; it holds the message's place until then.
 #[derive(Debug)]
 pub struct Told {
+    number: u64,
     entry: Arc<Mutex<Option<Entry>>>,
-    tally: Arc<Mutex<Option<Tally>>>,
+    desk: Arc<Desk>,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Told {
+    fn of(desk: &Arc<Desk>, number: u64, place: Option<OwnedSemaphorePermit>) -> Self {
+        desk.under_way.fetch_add(1, Ordering::AcqRel);
+        Self { number, entry: Arc::default(), desk: Arc::clone(desk), _place: place }
+    }
+
     /// Once the changes are durable.
     #[must_use]
     pub fn entry(self) -> Option<Entry> {
         self.entry.lock().take()
     }
 
-    /// Where they were not written: the tally may be ahead of what is.
+    /// Where they were not written. What was noted of them all the same is counted anew from what is written, once
+    /// nothing else is under way.
     pub fn fail(self) {
-        if let Some(tally) = &mut *self.tally.lock() {
-            tally.is_doubtful = true;
+        let was_noted = self.entry.lock().is_some();
+        if let Some(tally) = &mut *self.desk.tally.lock() {
+            match was_noted {
+                true => tally.is_doubtful = true,
+                false => tally.give_back(self.number),
+            }
         }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.desk.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").finish_non_exhaustive()
     }
 }
 
@@ -56,16 +82,16 @@ impl Sources {
     /// Takes a message. When it answers, what was applied is durable, and what was rejected is kept.
     pub async fn message(&self, tenant: &TenantName, name: &str, message: Message<'_>) -> Result<Entry, Error> {
         let known = self.find(tenant, name)?;
-        let Ok(_place) = known.waiting.try_acquire() else { return Err(Error::Busy(name.into())) };
-        let taking = self.prepare_for(tenant, name, &known, message, None).await?;
+        let place = place(&known.desk, name)?;
+        let taking = self.prepare_for(tenant, name, &known, message, (None, place)).await?;
         self.write(taking).await
     }
 
     /// Reads a message; what it writes is for the caller to ask for.
     pub async fn prepare(&self, tenant: &TenantName, name: &str, message: Message<'_>) -> Result<Taking, Error> {
         let known = self.find(tenant, name)?;
-        let Ok(_place) = known.waiting.try_acquire() else { return Err(Error::Busy(name.into())) };
-        self.prepare_for(tenant, name, &known, message, None).await
+        let place = place(&known.desk, name)?;
+        self.prepare_for(tenant, name, &known, message, (None, place)).await
     }
 
     /// Writes what was read of a message.
@@ -88,9 +114,9 @@ impl Sources {
         name: &str,
         known: &Known,
         message: Message<'_>,
-        replaces: Option<u64>,
+        (replaces, place): (Option<u64>, OwnedSemaphorePermit),
     ) -> Result<Taking, Error> {
-        let source = &known.source;
+        let (source, desk) = (&known.source, &known.desk);
         if source.stored.paused {
             return Err(Error::Paused(name.into()));
         }
@@ -99,7 +125,8 @@ impl Sources {
         let permit = permit.ok_or_else(|| Error::OwnerGone(name.into()))?;
         let held = self.test(source, message).await?;
         let of = self.number(tenant)?;
-        let number = self.with_tally(of, name, known, Tally::next_number)?;
+        let number = self.with_tally(of, name, desk, Tally::next_number)?;
+        let told = Told::of(desk, number, Some(place));
         let mut entry = Entry {
             number,
             received_at_micros: now.as_micros(),
@@ -131,19 +158,17 @@ impl Sources {
         let last = batches.pop().unwrap_or_default();
         let at_last = batches.len();
         for (at, changes) in batches.into_iter().enumerate() {
-            let take_number = note(&known.tally, name, move |tally, name, _| {
-                tally.take_number(of, name, number).map(|row| vec![row])
-            });
+            let take_number =
+                note(desk, name, move |tally, name, _| tally.take_number(of, name, number).map(|row| vec![row]));
             let also = Also::noted(take_number, STATUS_BYTES);
             let cause = cause(book::origin(name, number, at));
             let results = self.context.apply_soon(&permit, changes, cause, also)?.answer().await?;
             entry.count(at, &results);
         }
         let kept = may_be_kept.then(|| message.bytes.to_vec());
-        let (entry_place, tally) = (Arc::default(), Arc::clone(&known.tally));
+        let entry_place = Arc::clone(&told.entry);
         let weight = kept.as_ref().map_or(0, Vec::len) + entry.weight();
-        let told = Told { entry: Arc::clone(&entry_place), tally: Arc::clone(&tally) };
-        let note = note(&tally, name, move |tally, name, results| {
+        let note = note(desk, name, move |tally, name, results| {
             entry.count(at_last, results);
             let kept = kept.filter(|_| entry.rejected > 0);
             let writes = tally.note(of, name, &entry, kept);
@@ -156,23 +181,27 @@ impl Sources {
         Ok(Taking { permit, changes: last, cause, also: Also::noted(note, weight), told })
     }
 
+    /// The tally is read without its lock, which the commit thread takes.
     fn with_tally<T>(
         &self,
         tenant: u32,
         name: &str,
-        known: &Known,
+        desk: &Desk,
         with: impl FnOnce(&mut Tally) -> T,
     ) -> Result<T, Error> {
-        let mut place = known.tally.lock();
-        let tally = match &mut *place {
-            Some(tally) if !tally.is_doubtful => tally,
-            before => {
-                let mut read = Tally::load(self.context.view(), tenant, name)?;
-                read.begin_after(before.as_ref().map_or(0, Tally::last));
-                before.insert(read)
-            }
+        let is_right = |place: &Option<Tally>| {
+            let calm = desk.under_way.load(Ordering::Acquire) == 0;
+            place.as_ref().is_some_and(|tally| !(tally.is_doubtful && calm))
         };
-        Ok(with(tally))
+        if !is_right(&desk.tally.lock()) {
+            let mut read = tokio::task::block_in_place(|| Tally::load(self.context.view(), tenant, name))?;
+            let mut place = desk.tally.lock();
+            if !is_right(&place) {
+                read.begin_after(place.as_ref().map_or(0, Tally::last));
+                *place = Some(read);
+            }
+        }
+        Ok(with(desk.tally.lock().get_or_insert_default()))
     }
 
     /// Takes a rejected message again, as it came or mended. It has a number of its own.
@@ -185,10 +214,11 @@ impl Sources {
         by: &str,
     ) -> Result<Entry, Error> {
         let known = self.find(tenant, name)?;
-        let _alone = known.replaying.lock().await;
+        let _alone = known.desk.replaying.lock().await;
+        let place = place(&known.desk, name)?;
         let (entry, kept) = self.reject(tenant, name, number)?;
         let message = Message { bytes: mended.unwrap_or(&kept), name: &entry.name, by };
-        let taking = self.prepare_for(tenant, name, &known, message, Some(number)).await?;
+        let taking = self.prepare_for(tenant, name, &known, message, (Some(number), place)).await?;
         self.write(taking).await
     }
 
@@ -199,10 +229,20 @@ impl Sources {
         self.reject(tenant, name, number)?;
         let of = self.number(tenant)?;
         // Asked for and queued in one go: what the tally says is written in the order in which it said it.
-        self.with_tally(of, name, &known, |_| ())?;
-        let drop = note(&known.tally, name, move |tally, name, _| tally.drop_reject(of, name, number));
+        self.with_tally(of, name, &known.desk, |_| ())?;
+        let told = Told::of(&known.desk, number, None);
+        let drop = note(&known.desk, name, move |tally, name, _| tally.drop_reject(of, name, number));
         let also = Also::noted(drop, STATUS_BYTES);
-        self.context.apply_soon(permit, Vec::new(), cause("source".into()), also)?.answer().await?;
+        let answer = match self.context.apply_soon(permit, Vec::new(), cause("source".into()), also) {
+            Ok(pending) => pending.answer().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = answer {
+            if let Some(tally) = &mut *told.desk.tally.lock() {
+                tally.is_doubtful = true;
+            }
+            return Err(error.into());
+        }
         Ok(())
     }
 }
@@ -232,15 +272,19 @@ impl Entry {
     }
 }
 
+fn place(desk: &Desk, name: &str) -> Result<OwnedSemaphorePermit, Error> {
+    Arc::clone(&desk.places).try_acquire_owned().map_err(|_| Error::Busy(name.into()))
+}
+
 /// A note that the tally of a source makes, in the order of the journal.
 fn note(
-    tally: &Arc<Mutex<Option<Tally>>>,
+    desk: &Arc<Desk>,
     name: &str,
     make: impl FnOnce(&mut Tally, &str, &Results) -> Result<Vec<AlsoWrite>, Error> + Send + 'static,
 ) -> Note {
-    let (tally, name) = (Arc::clone(tally), Box::<str>::from(name));
+    let (desk, name) = (Arc::clone(desk), Box::<str>::from(name));
     Box::new(move |results| {
-        let mut tally = tally.lock();
+        let mut tally = desk.tally.lock();
         // It was read before the note was asked for.
         let made = tally.as_mut().map(|tally| make(tally, &name, results)).transpose();
         made.map(Option::unwrap_or_default).unwrap_or_else(|error| {

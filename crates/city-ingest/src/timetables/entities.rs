@@ -1,9 +1,10 @@
 //! The agencies, stops and routes of a feed as entities, with the names of Smart Data Models (UrbanMobility).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use city_gtfs::{Agency, Route, Stop, StopKind, Timetable};
-use city_model::{Entity, EntityId};
+use city_gtfs::{Agency, LocationType, Route, Stop, Timetable};
+use city_model::change::DatasetSelection;
+use city_model::{Change, Entity, EntityId};
 use city_ngsi_ld::{Mode, TermMap, parse_entity};
 use serde_json::{Map, Value, json};
 
@@ -20,6 +21,22 @@ pub(super) fn all(feed: &str, timetable: &Timetable, terms: &TermMap) -> Result<
         parse_entity(&bytes, terms, Mode::Create).map_err(|error| format!("{}: {error}", entity["id"]))
     };
     agencies.chain(stops).chain(routes).map(parse).collect()
+}
+
+/// What must change so that `entities` stand as they do now: attributes that an entity had by the version before and
+/// has no more go, those that others gave it stay. And the entities that are no longer there.
+pub(super) fn changes(entities: Vec<Entity>, before: &[Entity]) -> (Vec<Change>, Vec<EntityId>) {
+    let mut old: HashMap<&EntityId, &Entity> = before.iter().map(|entity| (&entity.id, entity)).collect();
+    let mut changes = Vec::with_capacity(entities.len());
+    for entity in entities {
+        let had = old.remove(&entity.id).into_iter().flat_map(|old| &old.attributes);
+        for gone in had.filter(|attribute| entity.find(attribute.name.as_str()).is_none()) {
+            let (id, attribute) = (entity.id.clone(), gone.name.clone());
+            changes.push(Change::DeleteAttribute { entity: id, attribute, dataset: DatasetSelection::Default });
+        }
+        changes.push(Change::Upsert { entity, update: true });
+    }
+    (changes, old.into_keys().cloned().collect())
 }
 
 /// Of all that `all` makes.
@@ -89,11 +106,11 @@ fn agency(feed: &str, agency: &Agency) -> Value {
 
 fn stop(feed: &str, stop: &Stop, agency: Option<&str>) -> Value {
     let kind = match stop.kind {
-        StopKind::Stop => 0,
-        StopKind::Station => 1,
-        StopKind::Entrance => 2,
-        StopKind::Node => 3,
-        StopKind::Boarding => 4,
+        LocationType::Stop => 0,
+        LocationType::Station => 1,
+        LocationType::Entrance => 2,
+        LocationType::GenericNode => 3,
+        LocationType::BoardingArea => 4,
     };
     let mut making = Making::of("GtfsStop", feed, &stop.id)
         .property("name", stop.name.as_deref())

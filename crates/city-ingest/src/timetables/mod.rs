@@ -41,6 +41,10 @@ pub enum Error {
     NotStrict(Box<Findings>),
     #[error("{id} was not taken: {why}")]
     Rejected { id: EntityId, why: Rejected },
+    #[error("A stop or route of it cannot be an entity: {0}")]
+    Entity(String),
+    #[error("The feed was not kept: {0}")]
+    NotKept(Rejected),
     #[error("The stored feed {name} cannot be read: {why}")]
     Stored { name: Box<str>, why: String },
     #[error(transparent)]
@@ -58,11 +62,11 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "ING-014",
-            Self::Name(_) | Self::Feed(_) => "ING-015",
+            Self::Name(_) | Self::Feed(_) | Self::Entity(_) => "ING-015",
             Self::TooMany => "ING-016",
             Self::NotStrict(_) => "ING-017",
-            Self::Rejected { .. } => "ING-018",
-            Self::Stored { .. } => "ING-012",
+            Self::Rejected { .. } | Self::NotKept(_) => "ING-018",
+            Self::Stored { .. } => "ING-019",
             Self::Context(_) => "CTX-001",
         }
     }
@@ -111,6 +115,8 @@ pub struct Timetables {
     ready: Mutex<(HashMap<Key, Ready>, u64)>,
     /// One is read at a time: reading takes several times what it comes to.
     reading: Mutex<()>,
+    /// Feeds are put and removed one after the other.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// A feed that was read and checked.
@@ -134,7 +140,7 @@ pub fn day_of(time: Time) -> NaiveDate {
 impl Timetables {
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
-        Self { context, ready: Mutex::default(), reading: Mutex::default() }
+        Self { context, ready: Mutex::default(), reading: Mutex::default(), changing: Default::default() }
     }
 
     pub fn list(&self, permit: &Permit) -> Result<Vec<(Box<str>, Feed)>, Error> {
@@ -164,6 +170,7 @@ impl Timetables {
         if !crate::source::is_name(name) {
             return Err(Error::Name(name.into()));
         }
+        let _alone = self.changing.lock().await;
         let before = match self.find(permit, name) {
             Ok(feed) => Some(feed),
             Err(Error::NotFound(_)) => None,
@@ -180,31 +187,22 @@ impl Timetables {
         if strict && findings.errors > 0 {
             return Err(Error::NotStrict(Box::new(findings)));
         }
-        let old = match &before {
-            Some(feed) => Some(self.ready(permit.tenant(), name, feed.version)?),
-            None => None,
-        };
-        let mut entities =
-            entities::all(name, &timetable, terms).map_err(|why| Error::Stored { name: name.into(), why })?;
-        let mut gone = old.map(|old| entities::ids(name, &old)).unwrap_or_default();
-        entities.iter().for_each(|entity| _ = gone.remove(&entity.id));
-        while !entities.is_empty() {
-            let rest = entities.split_off(entities.len().min(BATCH_ENTITIES));
-            let changes = entities.into_iter().map(|entity| Change::Upsert { entity, update: true }).collect();
+        let old = before.as_ref().and_then(|feed| self.readable(permit.tenant(), name, feed));
+        let (changes, gone) = tokio::task::block_in_place(|| {
+            let entities = entities::all(name, &timetable, terms).map_err(Error::Entity)?;
+            let before = old.map(|old| entities::all(name, &old, terms).unwrap_or_default()).unwrap_or_default();
+            Ok::<_, Error>(entities::changes(entities, &before))
+        })?;
+        for changes in batches(changes) {
             self.all(permit, changes).await?;
-            entities = rest;
         }
-        let removed = gone.len();
-        let gone: Vec<EntityId> = gone.into_iter().collect();
-        for ids in gone.chunks(BATCH_ENTITIES) {
-            self.context.apply(permit, ids.iter().cloned().map(Change::Delete).collect(), cause(), Vec::new()).await?;
-        }
+        let removed = self.delete(permit, gone).await?;
         let feed = Feed {
             version: before.as_ref().map_or(1, |before| before.version + 1),
             who: permit.who().into(),
             received_at_micros: now.as_micros(),
             bytes: bytes.len() as u64,
-            sha256: Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
+            sha256: tokio::task::block_in_place(|| digest(&bytes)),
             agencies: timetable.agencies.len(),
             stops: timetable.stops.len(),
             routes: timetable.routes.len(),
@@ -219,20 +217,41 @@ impl Timetables {
         Ok(Put { feed, findings, removed })
     }
 
-    /// All of a batch, or the first that was not taken.
-    async fn all(&self, permit: &Permit, changes: Vec<Change>) -> Result<(), Error> {
-        let ids: Vec<EntityId> = changes
+    /// All of a batch, or the first that was not taken. What is to go and is not there has gone.
+    async fn all(&self, permit: &Permit, changes: Vec<Change>) -> Result<usize, Error> {
+        let ids: Vec<Option<EntityId>> = changes
             .iter()
-            .filter_map(|change| match change {
+            .map(|change| match change {
                 Change::Upsert { entity, .. } => Some(entity.id.clone()),
+                Change::Delete(id) | Change::DeleteAttribute { entity: id, .. } => Some(id.clone()),
                 _ => None,
             })
             .collect();
-        let results = self.context.apply(permit, changes, cause(), Vec::new()).await?;
-        for (id, result) in ids.into_iter().zip(results) {
-            result.map_err(|why| Error::Rejected { id, why })?;
+        let mut done = 0;
+        for (id, result) in ids.into_iter().zip(self.context.apply(permit, changes, cause(), Vec::new()).await?) {
+            match (result, id) {
+                (Ok(_), _) => done += 1,
+                (Err(Rejected::EntityNotFound(_) | Rejected::AttributeNotFound { .. }), _) => {}
+                (Err(why), Some(id)) => return Err(Error::Rejected { id, why }),
+                (Err(why), None) => return Err(Error::NotKept(why)),
+            }
         }
-        Ok(())
+        Ok(done)
+    }
+
+    async fn delete(&self, permit: &Permit, ids: Vec<EntityId>) -> Result<usize, Error> {
+        let mut removed = 0;
+        for changes in batches(ids.into_iter().map(Change::Delete).collect()) {
+            removed += self.all(permit, changes).await?;
+        }
+        Ok(removed)
+    }
+
+    /// A version as it was; one that cannot be read any more must not stand in the way of the next.
+    fn readable(&self, tenant: &TenantName, name: &str, feed: &Feed) -> Option<Arc<Timetable>> {
+        let read = self.ready(tenant, name, feed);
+        read.inspect_err(|error| tracing::error!(%error, feed = name, "a version cannot be read; its entities stay"))
+            .ok()
     }
 
     /// The archive and what is known of it, in one commit.
@@ -256,29 +275,28 @@ impl Timetables {
         let body = serde_json::to_vec(feed).map_err(stored)?.into();
         let kind = DefinitionKind::Timetable;
         let change = Change::Define(Definition { kind, id: name.into(), body, create: before.is_none() });
-        self.define(permit, name, change, also).await
+        self.define(permit, change, also).await
     }
 
-    async fn define(&self, permit: &Permit, name: &str, change: Change, also: Vec<AlsoWrite>) -> Result<(), Error> {
+    async fn define(&self, permit: &Permit, change: Change, also: Vec<AlsoWrite>) -> Result<(), Error> {
         for result in self.context.apply(permit, vec![change], cause(), also).await? {
-            result.map_err(|why| Error::Stored { name: name.into(), why: why.to_string() })?;
+            result.map_err(Error::NotKept)?;
         }
         Ok(())
     }
 
     /// Takes a feed away, with its entities.
     pub async fn remove(&self, permit: &Permit, name: &str) -> Result<(), Error> {
+        let _alone = self.changing.lock().await;
         let feed = self.find(permit, name)?;
-        let timetable = self.ready(permit.tenant(), name, feed.version)?;
-        let gone: Vec<EntityId> = entities::ids(name, &timetable).into_iter().collect();
-        for ids in gone.chunks(BATCH_ENTITIES) {
-            self.context.apply(permit, ids.iter().cloned().map(Change::Delete).collect(), cause(), Vec::new()).await?;
-        }
+        let timetable = self.readable(permit.tenant(), name, &feed);
+        let gone = timetable.map(|timetable| entities::ids(name, &timetable)).unwrap_or_default();
+        self.delete(permit, gone.into_iter().collect()).await?;
         let tenant = self.number(permit.tenant())?;
         let pieces = 0..u32::try_from(feed.bytes.div_ceil(PIECE_BYTES as u64)).unwrap_or_default();
         let also = pieces.map(|piece| row(piece_key(tenant, name, feed.version, Some(piece)), None)).collect();
         let change = Change::Undefine { kind: DefinitionKind::Timetable, id: name.into() };
-        self.define(permit, name, change, also).await?;
+        self.define(permit, change, also).await?;
         self.ready.lock().0.remove(&(permit.tenant().clone(), name.into()));
         Ok(())
     }
@@ -286,18 +304,29 @@ impl Timetables {
     /// The archive as it came.
     pub fn archive(&self, permit: &Permit, name: &str) -> Result<(Feed, Vec<u8>), Error> {
         let feed = self.find(permit, name)?;
-        let bytes = self.bytes(permit.tenant(), name, feed.version)?;
+        let bytes = self.bytes(permit.tenant(), name, &feed)?;
         Ok((feed, bytes))
     }
 
-    fn bytes(&self, tenant: &TenantName, name: &str, version: u32) -> Result<Vec<u8>, Error> {
-        let prefix = piece_key(self.number(tenant)?, name, version, None);
+    /// A feed held against the rules of the field, as of today.
+    pub fn problems(&self, permit: &Permit, name: &str) -> Result<Findings, Error> {
+        let (_, bytes) = self.archive(permit, name)?;
+        let day = day_of(self.context.clock().now());
+        let _alone = self.reading.lock();
+        Ok(read(&bytes, day)?.findings)
+    }
+
+    fn bytes(&self, tenant: &TenantName, name: &str, feed: &Feed) -> Result<Vec<u8>, Error> {
+        let prefix = piece_key(self.number(tenant)?, name, feed.version, None);
         let mut bytes = Vec::new();
         self.context.view().scan(Space::Feeds, &prefix, &after_prefix(&prefix), |_, piece| {
             bytes.extend_from_slice(&piece);
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(bytes)
+        match digest(&bytes) == feed.sha256 {
+            true => Ok(bytes),
+            false => Err(Error::Stored { name: name.into(), why: "its digest is another".to_owned() }),
+        }
     }
 
     /// The timetable that stands behind a stop, for whoever may see the stop.
@@ -311,10 +340,11 @@ impl Timetables {
         let body = bodies.into_iter().flatten().find(|(own, _)| **own == *name);
         let Some((_, body)) = body else { return Ok(None) };
         let feed = parse(name, &body)?;
-        self.ready(permit.tenant(), name, feed.version).map(Some)
+        self.ready(permit.tenant(), name, &feed).map(Some)
     }
 
-    fn ready(&self, tenant: &TenantName, name: &str, version: u32) -> Result<Arc<Timetable>, Error> {
+    fn ready(&self, tenant: &TenantName, name: &str, feed: &Feed) -> Result<Arc<Timetable>, Error> {
+        let version = feed.version;
         let key: Key = (tenant.clone(), name.into());
         let held = || {
             let (ready, asked) = &mut *self.ready.lock();
@@ -331,7 +361,7 @@ impl Timetables {
             if let Some(timetable) = held() {
                 return Ok(timetable);
             }
-            let bytes = self.bytes(tenant, name, version)?;
+            let bytes = self.bytes(tenant, name, feed)?;
             let stored = |error: city_gtfs::Error| Error::Stored { name: name.into(), why: error.to_string() };
             let timetable =
                 Archive::open(&bytes).and_then(|mut archive| Timetable::read(&mut archive)).map_err(stored)?;
@@ -355,6 +385,18 @@ impl Timetables {
         let space = self.context.tenants().find(tenant);
         space.map(|space| space.number).ok_or_else(|| city_context::Error::TenantNotFound(tenant.clone()).into())
     }
+}
+
+fn digest(bytes: &[u8]) -> Box<str> {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}
+
+fn batches(mut changes: Vec<Change>) -> impl Iterator<Item = Vec<Change>> {
+    std::iter::from_fn(move || {
+        let rest = changes.split_off(changes.len().min(BATCH_ENTITIES));
+        let batch = std::mem::replace(&mut changes, rest);
+        (!batch.is_empty()).then_some(batch)
+    })
 }
 
 fn parse(name: &str, body: &[u8]) -> Result<Feed, Error> {

@@ -4,7 +4,7 @@ use city_model::geometry::{Geometry, Position};
 
 use super::{Parser, VALUES_MAX};
 use crate::Error;
-use crate::area::ring;
+use crate::area::boxed;
 use crate::tokens::Token;
 
 impl Parser<'_, '_> {
@@ -42,7 +42,7 @@ impl Parser<'_, '_> {
                 self.need(")")?;
                 match *numbers.as_slice() {
                     [west, south, east, north] | [west, south, _, east, north, _] => {
-                        Geometry::Polygon(vec![ring(west, south, east, north)])
+                        boxed(west, south, east, north).map_err(|why| self.fail(why))?
                     }
                     _ => return Err(self.fail("BBOX takes west, south, east, north")),
                 }

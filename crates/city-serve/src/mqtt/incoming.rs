@@ -181,7 +181,7 @@ impl Client {
     }
 
     /// A message for sources. What the last of them writes is written with the message's identifier, so that it is
-    /// taken once, whatever happens.
+    /// taken once, whatever happens; those before it may take it again where that fails.
     async fn feed(
         &mut self,
         packet_id: u16,
@@ -199,34 +199,31 @@ impl Client {
                 Err(reason) => return Ok(Err(reason)),
             }
         }
+        let Taking { permit, changes, cause, also, told } = match fed(last).read().await {
+            Ok(Some(taking)) => taking,
+            Ok(None) => return self.change(message.qos, packet_id, Vec::new(), What::Fed(not, None)).await.map(Ok),
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let (name, qos) = (Arc::clone(&self.name), message.qos);
+        let received = (qos == QoS::ExactlyOnce).then_some(packet_id);
         let until = Instant::now() + BUSY_WAIT_MAX;
+        let mut offered = (changes, cause, also);
         loop {
-            let Taking { permit, changes, cause, also, told } = match fed(last).read().await {
-                Ok(Some(taking)) => taking,
-                Ok(None) => return self.change(message.qos, packet_id, Vec::new(), What::Fed(not, None)).await.map(Ok),
-                Err(reason) => return Ok(Err(reason)),
-            };
             let (reply, outcome) = oneshot::channel();
-            let (name, qos) = (&self.name, message.qos);
-            let asked = self.town.step(|broker| {
-                let received = (qos == QoS::ExactlyOnce).then_some(packet_id);
-                let staged = broker.stage_received(From { client: name, packet_id: received });
-                Some(Asked { permit: &permit, changes, cause, also, staged, reply: Some(reply) })
-            });
-            match asked {
-                Ok(_) => {
+            let stage = |broker: &mut Broker| broker.stage_received(From { client: &name, packet_id: received });
+            match self.town.feed(&permit, offered, stage, reply) {
+                Ok(()) => {
                     let then = Then::Published { qos, packet_id, what: What::Fed(not, Some((last.clone(), told))) };
                     self.awaited.push_back(Awaited { outcome, then });
                     return Ok(Ok(()));
                 }
-                Err(error) => {
+                Err(back) if Instant::now() < until => offered = *back,
+                Err(_) => {
                     told.fail();
-                    if !matches!(error, Error::Busy) || Instant::now() >= until {
-                        return Err(End::Because(reason_of(&error)));
-                    }
-                    tokio::time::sleep(BUSY_PAUSE).await;
+                    return Err(End::Because(reason_of(&Error::Busy)));
                 }
             }
+            tokio::time::sleep(BUSY_PAUSE).await;
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use city_context::answers::Results;
-use city_context::{Also, Context, Error, Pending};
+use city_context::{Also, Context, Error, Offered, Pending};
 use city_model::{Cause, Change, Permit, TenantName};
 use city_mqtt::broker::{Connected, Connecting, From, Refusal, Staged};
 use city_mqtt::{Broker, Message, Reason, Row, rows};
@@ -170,6 +170,32 @@ impl Town {
                 state.broker.put_later(later);
                 state.broker.abandon(staged);
                 Err(error)
+            }
+        }
+    }
+
+    /// As `step`, for what was read of a message; where there is no place for it, it is handed back.
+    pub fn feed(
+        &self,
+        permit: &Permit,
+        (changes, cause, mut also): Offered,
+        stage: impl FnOnce(&mut Broker) -> Staged,
+        reply: oneshot::Sender<Outcome>,
+    ) -> Result<(), Box<Offered>> {
+        let mut state = self.state.lock();
+        let mut staged = stage(&mut state.broker);
+        let (rows, later) = (std::mem::take(&mut staged.rows), state.broker.take_later());
+        later.iter().chain(&rows).for_each(|row| also.push(self.also(row)));
+        match self.context.offer(permit, changes, cause, also) {
+            Ok(pending) => {
+                self.note(Step { pending: Some(pending), staged, later, reply: Some(reply) });
+                Ok(())
+            }
+            Err(back) => {
+                state.broker.put_later(later);
+                state.broker.abandon(staged);
+                let (changes, cause, also) = *back;
+                Err(Box::new((changes, cause, also.without_rows())))
             }
         }
     }

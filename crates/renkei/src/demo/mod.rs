@@ -175,15 +175,16 @@ async fn greet(city: &City, address: SocketAddr, speed: f64) -> Result<()> {
     println!(
         "
 Minatomachi (simulated) is alive: {total} entities, one second here is {speed} seconds there.
+Console http://{address}/
 API     http://{address}/ngsi-ld/v1      you are the local operator; nobody else can reach this address
 
 Which buildings are higher than 30 m? {tall} of them:
   curl -s 'http://{address}/ngsi-ld/v1/entities?type=Building&q=height%3E30&attrs=height&options=keyValues&limit=5'
-Where can I park near the harbour, right now?
+Where can I park, right now?
   curl -s 'http://{address}/ngsi-ld/v1/entities?type=OffStreetParking&q=availableSpotNumber%3E20&attrs=availableSpotNumber&options=keyValues'
-How did the river move in the last day?
+How did the river move, reading by reading?
   curl -s 'http://{address}/ngsi-ld/v1/temporal/entities?type=WaterObserved&attrs=waterLevel&lastN=10&options=temporalValues'
-Watch one bus:
+Where are the buses?
   renkei query --url http://{address} --type Vehicle --attrs location,speed
 
 When the river is above 0.75 m, a rule suggests to close an underpass; a person decides:
