@@ -168,7 +168,7 @@ fn whole_id(client: &Client, path: &str, begin: &str) -> Result<String> {
     let open: Vec<&str> = all.filter(|one| one["status"] == "open").filter_map(|one| one["id"].as_str()).collect();
     let is_open = |id: &&&str| open.contains(id);
     if alike.len() > 1 && alike.iter().filter(|id| is_open(id)).count() == 1 {
-        alike.retain(|id| is_open(&id));
+        alike.retain(|id| is_open(id));
     }
     match alike.as_slice() {
         [_] if ids.len() >= LIST_MAX => {
