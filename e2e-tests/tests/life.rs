@@ -63,6 +63,7 @@ fn a_folder_of_something_else_is_left_alone() {
     let ended = Server::try_start(folder.path(), &[]).err().expect("a stranger's folder must be refused");
     assert!(ended.err.contains(folder.path().to_str().unwrap()), "{}", ended.err);
     assert_eq!(std::fs::read_to_string(folder.path().join("letter.txt")).unwrap(), "not a city");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left in it");
 }
 
 #[test]

@@ -37,6 +37,10 @@ const RESTORING: &str = "RESTORING";
 impl Folder {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let shown = path.display().to_string();
+        // What is somebody else's is left as it is, without a lock in it.
+        if !path.join("FORMAT").exists() && path.is_dir() {
+            refuse_strangers(path, &shown)?;
+        }
         let folder = Self::locked(path)?;
         if path.join(RESTORING).exists() {
             return Err(Error::NotADataFolder { path: shown, why: "a restore into it did not finish" });
@@ -178,6 +182,16 @@ impl Folder {
     }
 }
 
+/// A folder without FORMAT may hold what we begin a folder with, and nothing else.
+fn refuse_strangers(path: &Path, shown: &str) -> Result<(), Error> {
+    let entries = std::fs::read_dir(path).map_err(Error::io("cannot list", shown))?;
+    let ours = ["LOCK", "FORMAT.new"];
+    match entries.flatten().any(|entry| !ours.iter().any(|own| entry.file_name() == *own)) {
+        true => Err(Error::NotADataFolder { path: shown.to_owned(), why: "it has files but no file FORMAT" }),
+        false => Ok(()),
+    }
+}
+
 fn check_format(path: &Path, shown: &str) -> Result<(), Error> {
     let file = path.join("FORMAT");
     match std::fs::read_to_string(&file) {
@@ -192,12 +206,7 @@ fn check_format(path: &Path, shown: &str) -> Result<(), Error> {
             }
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let entries = std::fs::read_dir(path).map_err(Error::io("cannot list", shown))?;
-            let ours = ["LOCK", "FORMAT.new"];
-            let strangers = entries.flatten().any(|entry| !ours.iter().any(|own| entry.file_name() == *own));
-            if strangers {
-                return Err(Error::NotADataFolder { path: shown.to_owned(), why: "it has files but no file FORMAT" });
-            }
+            refuse_strangers(path, shown)?;
             write_number(path, "FORMAT", FORMAT).map_err(Error::io("cannot write FORMAT in", shown))
         }
         Err(error) => Err(Error::io("cannot read FORMAT in", shown)(error)),

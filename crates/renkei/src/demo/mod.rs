@@ -83,12 +83,19 @@ pub fn run(options: &Options) -> Result<Outcome> {
         is_secure: false,
         contexts: Vec::new(),
     };
-    println!("Building the simulated town of seed {} …", options.seed);
     // Deliveries and the socket belong to the runtime from here on.
     let entered = runtime.enter();
     let opened = open(&folder, settings)?;
+    let latest = feed::latest(&opened.city)?;
+    match latest {
+        Some(_) => println!(
+            "Taking up the simulated town in {}; what stands there stays, whatever the seed …",
+            folder.display()
+        ),
+        None => println!("Building the simulated town of seed {} …", options.seed),
+    }
     // A town that was kept goes on after the last thing that happened in it.
-    clock.set(feed::latest(&opened.city)?.map_or(first, |latest| latest.plus_micros(1_000_000).max(first)));
+    clock.set(latest.map_or(first, |latest| latest.plus_micros(1_000_000).max(first)));
     let serving = Serving::new(
         &opened,
         &metering,
