@@ -88,6 +88,13 @@ fn the_demo_lives_and_tells_of_the_river() {
     };
     let first = level(&client);
     eventually("the town's time goes on", || (level(&client) > first).then_some(()));
+    // SQL knows the same time: the town's, which is months from the machine's.
+    let asked = "SELECT now() AS now, current_date AS day, (SELECT count(*) FROM history WHERE time >= now() - INTERVAL '1 day' AND time <= now()) AS readings";
+    let told = client.get(&e2e_tests::path_with("/sql/v1/query", &[("q", asked)])).json_of(200);
+    let row = &told[0];
+    assert_eq!(row["now"].as_str().unwrap().get(..10), row["day"].as_str().unwrap().get(..10), "{told}");
+    assert!(row["now"].as_str().unwrap().starts_with("2026-07-"), "{told}");
+    assert!(row["readings"].as_u64() > Some(0), "{told}");
     eventually("the subscription tells of the river", || server.out().contains("notified ").then_some(()));
 }
 

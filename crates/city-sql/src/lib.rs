@@ -7,6 +7,7 @@
 mod answer;
 mod error;
 mod names;
+mod now;
 mod scan;
 mod tables;
 mod wanted;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use city_context::Context;
 use city_history::History;
-use city_model::Permit;
+use city_model::{Permit, Time};
 use city_ngsi_ld::TermMap;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -105,7 +106,7 @@ impl Sql {
             permit: permit.clone(),
             names,
         };
-        let session = session()?;
+        let session = session(self.context.clock().now())?;
         tables::register(&session, city)?;
         let only_reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let frame = session.sql_with_options(text, only_reads).await.map_err(Error::of_text)?;
@@ -125,7 +126,7 @@ impl Sql {
 }
 
 /// An engine of its own for each query: no table, file or memory is shared with another.
-fn session() -> Result<SessionContext, Error> {
+fn session(now: Time) -> Result<SessionContext, Error> {
     let mut config = SessionConfig::new()
         .with_information_schema(true)
         .with_batch_size(BATCH_ROWS)
@@ -140,6 +141,7 @@ fn session() -> Result<SessionContext, Error> {
         .map_err(Error::of_run)?;
     let session = SessionContext::new_with_config_rt(config, runtime);
     FUNCTIONS_ABSENT.iter().for_each(|name| session.deregister_udf(name));
+    now::functions(now).into_iter().for_each(|function| session.register_udf(function));
     Ok(session)
 }
 
