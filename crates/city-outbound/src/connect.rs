@@ -62,7 +62,14 @@ impl Checked {
         self.policy.check_host(host, *port)?;
         let found = match host {
             Host::Address(address) => vec![*address],
-            Host::Name(name) => self.look_up(name).await?,
+            Host::Name(name) => match self.look_up(name).await {
+                Ok(found) => found,
+                // It was looked up for its address alone: that no entry has its name is what is to be mended.
+                Err(Error::Unresolved { .. }) if !self.policy.names(host, *port) => {
+                    return Err(Error::NotListed { host: host.to_string(), port: *port });
+                }
+                Err(why) => return Err(why),
+            },
         };
         let mut permitted = Vec::new();
         let mut refused = None;

@@ -168,6 +168,11 @@ impl Policy {
         }
     }
 
+    /// Whether an entry has the name of this host.
+    pub(crate) fn names(&self, host: &Host, port: u16) -> bool {
+        self.allow.iter().any(|pattern| pattern.fits_port(port) && pattern.fits_host(host))
+    }
+
     /// The last word before the connection to exactly this address.
     pub(crate) fn check_address(&self, host: &Host, address: IpAddr, port: u16) -> Result<(), Error> {
         let address = address::plain(address);
