@@ -9,6 +9,7 @@
 
 pub mod batch;
 pub mod decode;
+mod digest;
 mod error;
 pub mod expression;
 mod function;

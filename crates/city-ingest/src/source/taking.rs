@@ -11,12 +11,12 @@ use city_context::{Also, Note};
 use city_model::{Cause, Change, Name, Permit, TenantName};
 use city_store::record::AlsoWrite;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::book::{self, Entry, REJECT_BYTES_MAX, Tally};
 use super::take::{REASONS_MAX, Reason};
 use super::{Desk, Error, Known, Message, Sources};
+use crate::digest::sha256;
 
 /// About what it takes to write how a source fares.
 const STATUS_BYTES: usize = 512;
@@ -134,7 +134,7 @@ impl Sources {
             name: message.name.into(),
             by: message.by.into(),
             bytes: message.bytes.len() as u64,
-            sha256: hex(&Sha256::digest(message.bytes)).into(),
+            sha256: sha256(message.bytes),
             read: held.read,
             applied: 0,
             rejected: held.rejected,
@@ -306,8 +306,4 @@ fn named(change: &Change) -> Vec<Name> {
         }
         _ => Vec::new(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -16,7 +16,8 @@ use city_store::record::AlsoWrite;
 use city_store::{Space, view::after_prefix};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+use crate::digest::sha256;
 
 /// Feeds of one tenant.
 pub const FEEDS_MAX: usize = 200;
@@ -202,7 +203,7 @@ impl Timetables {
             who: permit.who().into(),
             received_at_micros: now.as_micros(),
             bytes: bytes.len() as u64,
-            sha256: tokio::task::block_in_place(|| digest(&bytes)),
+            sha256: tokio::task::block_in_place(|| sha256(&bytes)),
             agencies: timetable.agencies.len(),
             stops: timetable.stops.len(),
             routes: timetable.routes.len(),
@@ -323,7 +324,7 @@ impl Timetables {
             bytes.extend_from_slice(&piece);
             Ok(ControlFlow::Continue(()))
         })?;
-        match digest(&bytes) == feed.sha256 {
+        match sha256(&bytes) == feed.sha256 {
             true => Ok(bytes),
             false => Err(Error::Stored { name: name.into(), why: "its digest is another".to_owned() }),
         }
@@ -385,10 +386,6 @@ impl Timetables {
         let space = self.context.tenants().find(tenant);
         space.map(|space| space.number).ok_or_else(|| city_context::Error::TenantNotFound(tenant.clone()).into())
     }
-}
-
-fn digest(bytes: &[u8]) -> Box<str> {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
 fn batches(mut changes: Vec<Change>) -> impl Iterator<Item = Vec<Change>> {
